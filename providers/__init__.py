@@ -1,0 +1,1 @@
+"""Remote mailboxes: drivers that speak domain and hide the wire."""
