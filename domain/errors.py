@@ -68,9 +68,7 @@ class AppError(Exception):
 class UserMistake(AppError):
     """Something the caller can mend: a code, where in the input, and perhaps a further step."""
 
-    def __init__(
-        self, code: ErrorCode, message: str, *, path: tuple[str, ...] = (), hint: str | None = None
-    ) -> None:
+    def __init__(self, code: ErrorCode, message: str, *, path: tuple[str, ...] = (), hint: str | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.path = path
