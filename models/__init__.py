@@ -1,0 +1,36 @@
+"""The database's rows: columns and constraints, no behaviour. Imported by services alone."""
+
+from models.event import AuditEntry, Event
+from models.hiring import Application, Candidate, CandidateEmail, Job, JobMember
+from models.mailbox import FolderState, LedgerEntry, Mailbox, MailboxSearch, MailboxViewer
+from models.message import Attachment, Message, MessageCandidate, MessageCopy
+from models.organisation import Organisation, User, UserAddress
+from models.thread import RetiredThread, Thread, ThreadCandidate, ThreadKey, ThreadRead, ThreadReader
+
+__all__ = [
+    "Application",
+    "Attachment",
+    "AuditEntry",
+    "Candidate",
+    "CandidateEmail",
+    "Event",
+    "FolderState",
+    "Job",
+    "JobMember",
+    "LedgerEntry",
+    "Mailbox",
+    "MailboxSearch",
+    "MailboxViewer",
+    "Message",
+    "MessageCandidate",
+    "MessageCopy",
+    "Organisation",
+    "RetiredThread",
+    "Thread",
+    "ThreadCandidate",
+    "ThreadKey",
+    "ThreadRead",
+    "ThreadReader",
+    "User",
+    "UserAddress",
+]

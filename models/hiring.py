@@ -1,0 +1,86 @@
+"""Who is hired for what: jobs, candidates and their addresses."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from tortoise import fields
+
+from models.base import Link, Row, moment
+from models.organisation import Organisation, User
+
+
+class Job(Row):
+    organisation: fields.ForeignKeyRelation[Organisation] = fields.ForeignKeyField(
+        "models.Organisation", related_name=False, db_index=True
+    )
+    organisation_id: UUID
+    external_id: str = fields.CharField(max_length=200)
+    title: str = fields.CharField(max_length=300)
+    status: str = fields.CharField(max_length=16, db_default="OPEN")
+    created_at: datetime = moment()
+
+    class Meta:
+        table = "job"
+        unique_together = (("organisation_id", "external_id"),)
+
+
+class JobMember(Link):
+    """A user on a job's hiring team."""
+
+    job: fields.ForeignKeyRelation[Job] = fields.ForeignKeyField("models.Job", related_name=False)
+    job_id: UUID
+    user: fields.ForeignKeyRelation[User] = fields.ForeignKeyField("models.User", related_name=False, db_index=True)
+    user_id: UUID
+
+    class Meta:
+        table = "job_member"
+        unique_together = (("job_id", "user_id"),)
+
+
+class Candidate(Row):
+    organisation: fields.ForeignKeyRelation[Organisation] = fields.ForeignKeyField(
+        "models.Organisation", related_name=False, db_index=True
+    )
+    organisation_id: UUID
+    external_id: str = fields.CharField(max_length=200)
+    name: str = fields.CharField(max_length=300)
+    created_at: datetime = moment()
+
+    class Meta:
+        table = "candidate"
+        unique_together = (("organisation_id", "external_id"),)
+
+
+class CandidateEmail(Row):
+    """An address of a candidate; mail is matched by its canonical form, else by its base (R1.4)."""
+
+    organisation: fields.ForeignKeyRelation[Organisation] = fields.ForeignKeyField(
+        "models.Organisation", related_name=False
+    )
+    organisation_id: UUID
+    candidate: fields.ForeignKeyRelation[Candidate] = fields.ForeignKeyField("models.Candidate", related_name=False)
+    candidate_id: UUID
+    address: str = fields.CharField(max_length=320)
+    canonical: str = fields.CharField(max_length=320)
+    base: str = fields.CharField(max_length=320)
+    added_at: datetime = moment()
+
+    class Meta:
+        table = "candidate_email"
+        unique_together = (("candidate_id", "canonical"),)
+        indexes = (("organisation_id", "canonical"), ("organisation_id", "base"))
+
+
+class Application(Link):
+    """A candidate applied to a job."""
+
+    candidate: fields.ForeignKeyRelation[Candidate] = fields.ForeignKeyField("models.Candidate", related_name=False)
+    candidate_id: UUID
+    job: fields.ForeignKeyRelation[Job] = fields.ForeignKeyField("models.Job", related_name=False, db_index=True)
+    job_id: UUID
+
+    class Meta:
+        table = "application"
+        unique_together = (("candidate_id", "job_id"),)

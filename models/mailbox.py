@@ -1,0 +1,150 @@
+"""Connected mailboxes, how far each has been read, and what is still to be fetched."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from tortoise import fields
+from tortoise.contrib.postgres.fields import ArrayField
+from tortoise.indexes import Index
+
+from models.base import Link, Row, moment
+from models.hiring import Candidate
+from models.organisation import Organisation, User
+
+
+class Mailbox(Row):
+    """A mailbox that somebody connected, with their consent and their choice of history."""
+
+    organisation: fields.ForeignKeyRelation[Organisation] = fields.ForeignKeyField(
+        "models.Organisation", related_name=False, db_index=True
+    )
+    organisation_id: UUID
+    owner: fields.ForeignKeyNullableRelation[User] = fields.ForeignKeyField(
+        "models.User", related_name=False, null=True, db_index=True
+    )
+    owner_id: UUID | None
+    provider: str = fields.CharField(max_length=16)
+    kind: str = fields.CharField(max_length=16)
+    address: str = fields.CharField(max_length=320)
+    canonical: str = fields.CharField(max_length=320)
+    base: str = fields.CharField(max_length=320)
+    """For the guard (R1.7): whatever is delivered here under a tag is not a candidate's either."""
+    is_proven: bool = fields.BooleanField(db_default=False)
+    """The address counts as sender, participant and guard only once it is proven to be this mailbox's (R2.1)."""
+    aliases: list[str] = ArrayField("text", db_default="{}")
+    excluded: list[str] = ArrayField("text", db_default="{}")
+    signature: str | None = fields.TextField(null=True)
+    is_primary: bool = fields.BooleanField(db_default=False)
+    sync_enabled: bool = fields.BooleanField(db_default=True)
+    login: dict[str, Any] = fields.JSONField(db_default="{}")
+    """Hosts, ports, security and user names: what the owner may see again."""
+    credentials: bytes = fields.BinaryField()
+    """Passwords or tokens, sealed and bound to this row."""
+
+    consented_by: UUID = fields.UUIDField()
+    consented_at: datetime = moment()
+    connected_at: datetime = moment()
+    disconnected_at: datetime | None = moment(null=True)
+    history_scope: str = fields.CharField(max_length=16)
+    history_oldest: datetime | None = moment(null=True)
+    """Received at or after this is in scope; null for everything, and for NONE nothing older than connecting."""
+
+    import_scanned: int = fields.IntField(db_default=0)
+    import_total: int | None = fields.IntField(null=True)
+    import_started_at: datetime | None = moment(null=True)
+    import_finished_at: datetime | None = moment(null=True)
+
+    problem_code: str | None = fields.CharField(max_length=32, null=True)
+    problem_message: str | None = fields.TextField(null=True)
+    problem_hint: str | None = fields.TextField(null=True)
+    problem_since: datetime | None = moment(null=True)
+    needs_reauthorization: bool = fields.BooleanField(db_default=False)
+    failures: int = fields.IntField(db_default=0)
+
+    requested_at: datetime = moment()
+    """When somebody last asked for a sync: a run that began before it does another round."""
+    next_run_at: datetime | None = moment(null=True)
+    """When it is due. Null only while it is switched off, disconnected or waiting for its owner."""
+    lease_token: int = fields.BigIntField(db_default=0)
+    """Fencing: moves with every lease, and every transaction of a sync names the one it holds."""
+    lease_until: datetime | None = moment(null=True)
+    last_synced_at: datetime | None = moment(null=True)
+    complete_until: datetime | None = moment(null=True)
+
+    class Meta:
+        table = "mailbox"
+        indexes = (("organisation_id", "base"), ("next_run_at",))
+
+
+class MailboxViewer(Link):
+    """A user who reads and sends from a shared mailbox."""
+
+    mailbox: fields.ForeignKeyRelation[Mailbox] = fields.ForeignKeyField("models.Mailbox", related_name=False)
+    mailbox_id: UUID
+    user: fields.ForeignKeyRelation[User] = fields.ForeignKeyField("models.User", related_name=False, db_index=True)
+    user_id: UUID
+
+    class Meta:
+        table = "mailbox_viewer"
+        unique_together = (("mailbox_id", "user_id"),)
+
+
+class FolderState(Link):
+    """How far a folder has been read: everything the cursor covers is stored, in the ledger, or nobody's."""
+
+    mailbox: fields.ForeignKeyRelation[Mailbox] = fields.ForeignKeyField("models.Mailbox", related_name=False)
+    mailbox_id: UUID
+    folder: str = fields.TextField()
+    cursor: dict[str, Any] = fields.JSONField()
+    scanned: int = fields.BigIntField(db_default=0)
+    """Messages looked at here; what was nobody's is counted and otherwise forgotten."""
+
+    class Meta:
+        table = "folder_state"
+        unique_together = (("mailbox_id", "folder"),)
+
+
+class LedgerEntry(Link):
+    """A message with a candidate that is still to be fetched, or was given up."""
+
+    mailbox: fields.ForeignKeyRelation[Mailbox] = fields.ForeignKeyField("models.Mailbox", related_name=False)
+    mailbox_id: UUID
+    folder: str = fields.TextField()
+    remote_id: str = fields.CharField(max_length=200)
+    received_at: datetime = moment()
+    size_bytes: int = fields.BigIntField()
+    origin: str = fields.CharField(max_length=8)
+    attempts: int = fields.IntField(db_default=0)
+    next_attempt_at: datetime = moment()
+    quarantine_reason: str | None = fields.TextField(null=True)
+
+    class Meta:
+        table = "ledger_entry"
+        unique_together = (("mailbox_id", "folder", "remote_id"),)
+        indexes = (Index(fields=("mailbox_id", "origin", "received_at")),)
+
+
+class MailboxSearch(Row):
+    """A search of a mailbox for an address that was added to a candidate (R1.11, R1.13)."""
+
+    mailbox: fields.ForeignKeyRelation[Mailbox] = fields.ForeignKeyField(
+        "models.Mailbox", related_name=False, db_index=True
+    )
+    mailbox_id: UUID
+    candidate: fields.ForeignKeyNullableRelation[Candidate] = fields.ForeignKeyField(
+        "models.Candidate", related_name=False, null=True, on_delete=fields.SET_NULL, db_index=True
+    )
+    candidate_id: UUID | None
+    address: str = fields.CharField(max_length=320)
+    requested_at: datetime = moment()
+    due_at: datetime | None = moment(null=True)
+    """When to run it (again): provider search lags, so it is repeated once. Null when done."""
+    rounds: int = fields.IntField(db_default=0)
+    finished_at: datetime | None = moment(null=True)
+    found: int = fields.IntField(db_default=0)
+
+    class Meta:
+        table = "mailbox_search"

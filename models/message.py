@@ -1,0 +1,111 @@
+"""Messages, their copies in mailboxes, and their files."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from tortoise import fields
+
+from models.base import Link, Row, moment
+from models.hiring import Candidate, CandidateEmail
+from models.mailbox import Mailbox
+from models.organisation import Organisation
+from models.thread import Thread
+
+
+class Message(Row):
+    """The content of a message, once for the organisation however many mailboxes hold it (R1.10)."""
+
+    organisation: fields.ForeignKeyRelation[Organisation] = fields.ForeignKeyField(
+        "models.Organisation", related_name=False
+    )
+    organisation_id: UUID
+    thread: fields.ForeignKeyRelation[Thread] = fields.ForeignKeyField("models.Thread", related_name=False)
+    thread_id: UUID
+    fingerprint: bytes = fields.BinaryField()
+    """What makes it the same message in two mailboxes; domain.identity says how."""
+    rfc_message_id: str | None = fields.TextField(null=True)
+    references: list[str] = fields.JSONField(db_default="[]")
+    direction: str = fields.CharField(max_length=8)
+    kind: str = fields.CharField(max_length=16)
+    origin: str = fields.CharField(max_length=8)
+    subject: str = fields.TextField()
+    people: dict[str, Any] = fields.JSONField()
+    """from, to, cc, bcc, reply_to and sender, each a list of {name, address, raw, canonical, user_id}."""
+    sender_user_id: UUID | None = fields.UUIDField(null=True)
+    """The colleague who wrote it: the one person who is shown Bcc."""
+    sent_at: datetime = moment()
+    received_at: datetime = moment()
+    snippet: str = fields.TextField()
+    reply_text: str = fields.TextField()
+    text: str = fields.TextField()
+    html: str | None = fields.TextField(null=True)
+    defects: list[str] = fields.JSONField(db_default="[]")
+    has_attachments: bool = fields.BooleanField(db_default=False)
+    recorded_at: datetime = moment()
+
+    class Meta:
+        table = "message"
+        unique_together = (("organisation_id", "fingerprint"),)
+        indexes = (("thread_id", "sent_at", "id"),)
+
+
+class MessageCopy(Link):
+    """A message as it lies in one mailbox."""
+
+    message: fields.ForeignKeyRelation[Message] = fields.ForeignKeyField(
+        "models.Message", related_name=False, db_index=True
+    )
+    message_id: UUID
+    mailbox: fields.ForeignKeyRelation[Mailbox] = fields.ForeignKeyField("models.Mailbox", related_name=False)
+    mailbox_id: UUID
+    folder: str = fields.TextField()
+    remote_id: str = fields.CharField(max_length=200)
+    rfc_message_id_key: bytes | None = fields.BinaryField(null=True)
+    received_at: datetime = moment()
+    size_bytes: int = fields.BigIntField()
+    source_key: str = fields.TextField()
+    """Where the bytes lie as this mailbox received them."""
+
+    class Meta:
+        table = "message_copy"
+        unique_together = (("mailbox_id", "folder", "remote_id"),)
+        indexes = (("mailbox_id", "rfc_message_id_key"),)
+
+
+class MessageCandidate(Link):
+    """A message on a candidate's record, and the address that put it there (R1.14)."""
+
+    message: fields.ForeignKeyRelation[Message] = fields.ForeignKeyField("models.Message", related_name=False)
+    message_id: UUID
+    candidate: fields.ForeignKeyRelation[Candidate] = fields.ForeignKeyField(
+        "models.Candidate", related_name=False, db_index=True
+    )
+    candidate_id: UUID
+    email: fields.ForeignKeyRelation[CandidateEmail] = fields.ForeignKeyField(
+        "models.CandidateEmail", related_name=False, db_index=True
+    )
+    email_id: UUID
+
+    class Meta:
+        table = "message_candidate"
+        unique_together = (("message_id", "candidate_id", "email_id"),)
+
+
+class Attachment(Row):
+    message: fields.ForeignKeyRelation[Message] = fields.ForeignKeyField(
+        "models.Message", related_name=False, db_index=True
+    )
+    message_id: UUID
+    position: int = fields.IntField()
+    filename: str = fields.TextField()
+    content_type: str = fields.TextField()
+    size_bytes: int = fields.BigIntField()
+    content_id: str | None = fields.TextField(null=True)
+    is_inline: bool = fields.BooleanField()
+    blob_key: str = fields.TextField()
+
+    class Meta:
+        table = "attachment"

@@ -1,0 +1,67 @@
+"""Who works here: the organisation and its users."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from tortoise import fields
+from tortoise.contrib.postgres.fields import ArrayField
+
+from models.base import Link, Row, moment
+
+
+class Organisation(Row):
+    """A tenant. Nothing of one organisation is ever seen from another."""
+
+    name: str = fields.CharField(max_length=200)
+    internal_domains: list[str] = ArrayField("text", db_default="{}")
+    branch_policy: str = fields.CharField(max_length=16, db_default="PRIVATE")
+    event_position: int = fields.BigIntField(db_default=0)
+    """The last position given to an event; its row lock puts events in commit order."""
+    access_version: int = fields.BigIntField(db_default=0)
+    """Moves whenever anybody's principals may have changed."""
+    created_at: datetime = moment()
+
+    class Meta:
+        table = "organisation"
+
+
+class User(Row):
+    """A colleague who may sign in."""
+
+    organisation: fields.ForeignKeyRelation[Organisation] = fields.ForeignKeyField(
+        "models.Organisation", related_name=False, db_index=True
+    )
+    organisation_id: UUID
+    external_id: str = fields.CharField(max_length=200)
+    name: str = fields.CharField(max_length=200)
+    email: str = fields.CharField(max_length=320)
+    access_level: str = fields.CharField(max_length=16, db_default="HIRING_TEAM")
+    is_active: bool = fields.BooleanField(db_default=True)
+    reads_since: datetime = moment()
+    """Mail from before this counts as read: when the account, or its wider access, began."""
+    created_at: datetime = moment()
+
+    class Meta:
+        table = "user_account"
+        unique_together = (("organisation_id", "external_id"),)
+
+
+class UserAddress(Link):
+    """An address that is a user's. Guards against taking colleagues for candidates (R1.7)."""
+
+    organisation: fields.ForeignKeyRelation[Organisation] = fields.ForeignKeyField(
+        "models.Organisation", related_name=False
+    )
+    organisation_id: UUID
+    user: fields.ForeignKeyRelation[User] = fields.ForeignKeyField("models.User", related_name=False, db_index=True)
+    user_id: UUID
+    address: str = fields.CharField(max_length=320)
+    canonical: str = fields.CharField(max_length=320)
+    base: str = fields.CharField(max_length=320)
+
+    class Meta:
+        table = "user_address"
+        unique_together = (("organisation_id", "canonical"),)
+        indexes = (("organisation_id", "base"),)
