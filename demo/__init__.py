@@ -1,0 +1,1 @@
+"""A mail server and mailboxes to try Postroom on, made on the spot."""
