@@ -6,9 +6,10 @@ asked, then becomes the server. Standard library only; it must not import the pr
 
     child.py PARENT SIGNAL ACCOUNT FOLDER PROGRAM [ARGUMENT…]
 
-SIGNAL is sent to the server when PARENT, the id of the process that starts it, ends, however it ends. ACCOUNT is `same` (stay who we are), `namespace:UID`
-(be UID in a user namespace of our own, where UID stands for root outside, without any of root's powers), or `UID:GID`.
-FOLDER must be readable and writable for that account. Exits with 120 where the system or the folder does not permit it.
+SIGNAL is sent to the server when PARENT, the process id of whoever starts it, ends, however it ends. ACCOUNT is `same`
+(stay who we are), `namespace:UID` (be UID in a user namespace of our own, where UID stands for root outside, without
+any of root's powers), or `UID:GID`. FOLDER must be readable and writable for that account. Exits with 120 where the
+system or the folder does not permit it.
 
 Source: prctl(2), user_namespaces(7), capabilities(7), checked 2026-11-21.
 """

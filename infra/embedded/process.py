@@ -47,9 +47,7 @@ class ServerProcess:
         """Starts it; it is not ready yet."""
         self._program = program
         self._log = folder.logs / f"{program.name}.log"
-        command = account.command(
-            program.command, folder=program.home, signal_on_parent_death=program.stop_signal
-        )
+        command = account.command(program.command, folder=program.home, signal_on_parent_death=program.stop_signal)
         with folder.open_log(program.name) as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own program
                 command,
@@ -101,7 +99,9 @@ class ServerProcess:
             return
 
 
-def run_once(command: Sequence[str | Path], *, account: Account, folder: DataFolder, home: Path, stdin: bytes = b"") -> None:
+def run_once(
+    command: Sequence[str | Path], *, account: Account, folder: DataFolder, home: Path, stdin: bytes = b""
+) -> None:
     """Runs a short program under the servers' account, to its end.
 
     Raises:
@@ -135,4 +135,3 @@ def make_home(home: Path, account: Account) -> None:
     for parent, _, files in os.walk(home):
         for path in (parent, *(os.path.join(parent, name) for name in files)):  # noqa: PTH118 - thousands of files
             os.chown(path, account.uid, account.gid, follow_symlinks=False)
-
