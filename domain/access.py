@@ -32,6 +32,8 @@ class Reason(StrEnum):
     """Why a principal reads a thread; of several reasons the first in this order is kept."""
 
     PARTICIPANT = "PARTICIPANT"
+    BCC = "BCC"
+    """Reads like a participant, and is shown as a reader to themselves and the sender alone (R3.5)."""
     SHARED_MAILBOX = "SHARED_MAILBOX"
     GRANTED = "GRANTED"
     CANDIDATE_ACCESS = "CANDIDATE_ACCESS"
@@ -79,6 +81,7 @@ def thread_readers(
     *,
     candidate_job_ids: Iterable[UUID],
     participant_ids: Iterable[UUID],
+    bcc_ids: Iterable[UUID],
     shared_mailbox_ids: Iterable[UUID],
     granted_ids: Iterable[UUID] = (),
 ) -> Mapping[UUID, Reason]:
@@ -89,6 +92,8 @@ def thread_readers(
         participant_ids: users named in From, To or Cc, and owners of mailboxes that hold a copy (R3.3).
     """
     found: dict[UUID, Reason] = dict.fromkeys(participant_ids, Reason.PARTICIPANT)
+    for principal in bcc_ids:
+        found.setdefault(principal, Reason.BCC)
     for principal in shared_mailbox_ids:
         found.setdefault(principal, Reason.SHARED_MAILBOX)
     for principal in granted_ids:

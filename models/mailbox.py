@@ -51,6 +51,8 @@ class Mailbox(Row):
     history_scope: str = fields.CharField(max_length=16)
     history_oldest: datetime | None = moment(null=True)
     """Received at or after this is in scope; null for everything, and for NONE nothing older than connecting."""
+    history_count: int | None = fields.IntField(null=True)
+    """For LATEST: how many. The first run turns it into `history_oldest`."""
 
     import_scanned: int = fields.IntField(db_default=0)
     import_total: int | None = fields.IntField(null=True)
@@ -71,6 +73,9 @@ class Mailbox(Row):
     lease_token: int = fields.BigIntField(db_default=0)
     """Fencing: moves with every lease, and every transaction of a sync names the one it holds."""
     lease_until: datetime | None = moment(null=True)
+    watch_token: UUID | None = fields.UUIDField(null=True)
+    watch_until: datetime | None = moment(null=True)
+    """Which watch process holds its IDLE connection, and until when without a further word."""
     last_synced_at: datetime | None = moment(null=True)
     complete_until: datetime | None = moment(null=True)
 
@@ -118,6 +123,9 @@ class LedgerEntry(Link):
     size_bytes: int = fields.BigIntField()
     origin: str = fields.CharField(max_length=8)
     attempts: int = fields.IntField(db_default=0)
+    """Counted before each start, so that a message that kills its worker is found out."""
+    failures: int = fields.IntField(db_default=0)
+    """Times that it was fetched and could not be read."""
     next_attempt_at: datetime = moment()
     quarantine_reason: str | None = fields.TextField(null=True)
 
