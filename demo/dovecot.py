@@ -1,5 +1,6 @@
 """How does a private Dovecot look: its configuration, for root and for a normal user alike."""
 
+import grp
 import os
 import pwd
 from collections.abc import Mapping
@@ -138,7 +139,8 @@ def _process_owners() -> str:
     if os.getuid() == 0:
         return "service auth {\n  user = root\n}"
     user = pwd.getpwuid(os.getuid()).pw_name
-    return f"default_internal_user = {user}\ndefault_internal_group = {os.getgid()}\ndefault_login_user = {user}"
+    group = grp.getgrgid(os.getgid()).gr_name
+    return f"default_internal_user = {user}\ndefault_internal_group = {group}\ndefault_login_user = {user}"
 
 
 def _namespaces(layout: MailboxLayout) -> str:
