@@ -1,0 +1,111 @@
+"""What does every change by an administrator or the applicant tracking system have in common?
+
+The gate, the order, and what may be written: names without stray characters, addresses that are addresses.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from domain.access import Viewer
+from domain.addresses import base, canonical
+from domain.errors import Forbidden, invalid
+from services.deps import Deps
+from services.unit_of_work import UnitOfWork, unit_of_work
+
+MOST_LISTED = 1000
+"""The longest list that one call may give: bounds the work of a transaction."""
+
+_ADDRESS_LENGTH = 320
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenAddress:
+    """An address as somebody gave it, with the forms that it is compared by."""
+
+    address: str
+    canonical: str
+    base: str
+
+
+@asynccontextmanager
+async def administering(deps: Deps, viewer: Viewer) -> AsyncIterator[UnitOfWork]:
+    """A unit of work for who may administer, one at a time in an organisation.
+
+    So two calls that make the same row, or give one address to two people, see each other. Locks are taken in the
+    order mailboxes, candidates' addresses, threads, and the organisation last, as in a sync.
+
+    Raises:
+        Forbidden: the viewer is neither an administrator nor a service token.
+    """
+    if not viewer.may_administer:
+        raise Forbidden("This is for administrators and service tokens.")
+    async with unit_of_work(deps, viewer.organisation_id) as work:
+        key = f"administration:{viewer.organisation_id.hex}"
+        await work.tx.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", key)
+        yield work
+
+
+def checked_text(text: str, *path: str, most: int) -> str:
+    """The text without white space around it.
+
+    Raises:
+        UserMistake: it is empty, longer than `most` characters, or holds what cannot be stored.
+    """
+    text = text.strip()
+    if not text:
+        raise invalid("This must not be empty.", *path)
+    if len(text) > most:
+        raise invalid(f"This must not be longer than {most} characters.", *path)
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise invalid("This holds characters that are no text.", *path)
+    return text
+
+
+def checked_external_id(text: str, *path: str) -> str:
+    """An id of the applicant tracking system's, kept to the letter.
+
+    Raises:
+        UserMistake: it is blank, too long, or holds what cannot be stored.
+    """
+    checked_text(text, *path, most=200)
+    if text != text.strip():
+        raise invalid("An id has no white space around it.", *path)
+    return text
+
+
+def checked_address(text: str, *path: str) -> WrittenAddress:
+    """An address in all its forms.
+
+    Raises:
+        UserMistake: it is no mail address.
+    """
+    address = checked_text(text, *path, most=_ADDRESS_LENGTH)
+    comparable = canonical(address)
+    if comparable is None:
+        raise invalid("This is not a mail address; it looks like name@example.org.", *path)
+    return WrittenAddress(address, comparable, base(comparable))
+
+
+def checked_addresses(texts: Sequence[str], *path: str) -> dict[str, WrittenAddress]:
+    """Addresses by their canonical form; of two spellings of one address the first stays.
+
+    Raises:
+        UserMistake: there are too many, or one is no mail address.
+    """
+    checked_length(texts, *path)
+    found: dict[str, WrittenAddress] = {}
+    for position, text in enumerate(texts):
+        written = checked_address(text, *path, str(position))
+        found.setdefault(written.canonical, written)
+    return found
+
+
+def checked_length(items: Sequence[object], *path: str) -> None:
+    """Refuses a list that is longer than one call may give.
+
+    Raises:
+        UserMistake: it is.
+    """
+    if len(items) > MOST_LISTED:
+        raise invalid(f"At most {MOST_LISTED} can be given at once.", *path)
