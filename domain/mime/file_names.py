@@ -1,0 +1,70 @@
+"""Under what name may a file that came by mail be shown and saved?"""
+
+import re
+import unicodedata
+
+_NAME_BYTES = 200
+"""Below the 255 of common file systems, with room for what a browser adds."""
+_EXTENSION_LENGTH = 16
+
+_EXTENSIONS = {
+    "application/pdf": ".pdf",
+    "application/zip": ".zip",
+    "application/msword": ".doc",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": ".docx",
+    "application/ms-tnef": ".dat",
+    "application/pgp-signature": ".asc",
+    "application/pkcs7-signature": ".p7s",
+    "application/x-pkcs7-signature": ".p7s",
+    "application/pkcs7-mime": ".p7m",
+    "application/json": ".json",
+    "image/gif": ".gif",
+    "image/jpeg": ".jpg",
+    "image/png": ".png",
+    "image/svg+xml": ".svg",
+    "message/rfc822": ".eml",
+    "message/delivery-status": ".txt",
+    "text/calendar": ".ics",
+    "text/csv": ".csv",
+    "text/html": ".html",
+    "text/plain": ".txt",
+    "text/rfc822-headers": ".txt",
+    "text/vcard": ".vcf",
+}
+
+_FORBIDDEN = re.compile(r'[<>:"|?*]')
+_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECASE)
+"""Devices, on Windows. Source: learn.microsoft.com, "Naming Files, Paths, and Namespaces", November 2026."""
+
+
+def safe_file_name(declared: str | None, content_type: str, position: int) -> str:
+    """One path component without control, format or forbidden characters, never empty or hidden, at most 200 bytes.
+
+    Args:
+        declared: as the message has it; None or nothing usable gives `attachment-<position>` and a fitting extension.
+        content_type: lower case.
+        position: which attachment of the message it is, from 1.
+    """
+    name = (declared or "").replace("\\", "/").rstrip("/ ").rpartition("/")[2]
+    name = "".join(" " if character.isspace() else character for character in name if _is_shown(character))
+    name = " ".join(_FORBIDDEN.sub("_", unicodedata.normalize("NFC", name)).split()).strip(". ")
+    if not name:
+        return f"attachment-{position}{_EXTENSIONS.get(content_type, '.bin')}"
+    if _RESERVED.match(name):
+        name = f"_{name}"
+    return _shortened(name)
+
+
+def _is_shown(character: str) -> bool:
+    """Not a control, a direction override (`cv<U+202E>fdp.exe`), a surrogate or another invisible sign."""
+    return character in "\t\r\n" or unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Co", "Cn"}
+
+
+def _shortened(name: str) -> str:
+    if len(name.encode()) <= _NAME_BYTES:
+        return name
+    stem, dot, extension = name.rpartition(".")
+    if not stem or len(extension) > _EXTENSION_LENGTH:
+        stem, dot, extension = name, "", ""
+    room = _NAME_BYTES - len((dot + extension).encode())
+    return stem.encode()[:room].decode("utf-8", "ignore").rstrip(". ") + dot + extension

@@ -1,0 +1,106 @@
+"""What does a message say? From its bytes to a `ParsedMessage`, whatever the bytes.
+
+Deterministic and without I/O. It takes time linear in the size of the message, within limits on header bytes, parts,
+nesting and size; run it in a worker process (`infra.parse_pool`) all the same, as it reads what strangers send.
+"""
+
+from dataclasses import dataclass
+
+from domain.addresses import canonical
+from domain.mail import MailAddress, ParsedMessage
+from domain.mime import bodies as message_bodies
+from domain.mime.address_lists import read_addresses
+from domain.mime.dates import credible_date, read_date
+from domain.mime.encoded_words import decode_header
+from domain.mime.kinds import read_kind
+from domain.mime.message_ids import read_in_reply_to, read_message_id, read_references
+from domain.mime.structure import read_headers, read_structure
+from domain.quoting import reply_text
+
+__all__ = ["Envelope", "credible_date", "parse", "read_envelope"]
+
+_SUBJECT_LENGTH = 2000
+_SNIPPET_LENGTH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What a header block says about who, when and in answer to what; fields as in `ParsedMessage`."""
+
+    rfc_message_id: str | None
+    in_reply_to: tuple[str, ...]
+    references: tuple[str, ...]
+    from_: tuple[MailAddress, ...]
+    sender: tuple[MailAddress, ...]
+    reply_to: tuple[MailAddress, ...]
+    to: tuple[MailAddress, ...]
+    cc: tuple[MailAddress, ...]
+    bcc: tuple[MailAddress, ...]
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Every addr-spec in the six address headers, as written, each once."""
+        entries = (*self.from_, *self.sender, *self.reply_to, *self.to, *self.cc, *self.bcc)
+        return tuple(dict.fromkeys(entry.address for entry in entries if entry.address is not None))
+
+
+def parse(raw: bytes) -> ParsedMessage:
+    """The message, read. Never raises; where it is broken, `defects` says how and the fields hold what could be read."""
+    root, defects = read_structure(raw)
+    envelope = _envelope(root.headers)
+    bodies = message_bodies.sort_parts(root)
+    text = message_bodies.plain_text(bodies)
+    html = message_bodies.safe_html(bodies)
+    reply = reply_text(text)
+    return ParsedMessage(
+        rfc_message_id=envelope.rfc_message_id,
+        in_reply_to=envelope.in_reply_to,
+        references=envelope.references,
+        from_=envelope.from_,
+        sender=envelope.sender,
+        reply_to=envelope.reply_to,
+        to=envelope.to,
+        cc=envelope.cc,
+        bcc=envelope.bcc,
+        subject=_one_line(decode_header(root.header("subject") or b""), _SUBJECT_LENGTH),
+        date=read_date(root.header("date")),
+        text=text,
+        reply_text=reply,
+        snippet=_one_line(reply[: 10 * _SNIPPET_LENGTH], _SNIPPET_LENGTH),
+        html=html,
+        kind=read_kind(root, message_bodies.leaves(root)),
+        attachments=message_bodies.read_attachments(bodies, html),
+        defects=defects,
+    )
+
+
+def read_envelope(raw_headers: bytes) -> Envelope:
+    """As `parse`, of the header block alone: for messages that are judged before they are fetched. Never raises."""
+    return _envelope(read_headers(raw_headers))
+
+
+def _envelope(headers: tuple[tuple[str, bytes], ...]) -> Envelope:
+    first: dict[str, bytes] = {}
+    for name, value in headers:
+        first.setdefault(name, value)
+    lists: dict[str, tuple[MailAddress, ...]] = {}
+    for name in ("from", "sender", "reply-to", "to", "cc", "bcc"):
+        values = [value for header, value in headers if header == name]
+        lists[name] = read_addresses(b", ".join(values)) if values else ()
+    entries = (entry for entries in lists.values() for entry in entries)
+    participants = frozenset(form for entry in entries if entry.address and (form := canonical(entry.address)))
+    return Envelope(
+        rfc_message_id=read_message_id(first.get("message-id")),
+        in_reply_to=read_in_reply_to(first.get("in-reply-to"), participants),
+        references=read_references(first.get("references"), participants),
+        from_=lists["from"],
+        sender=lists["sender"],
+        reply_to=lists["reply-to"],
+        to=lists["to"],
+        cc=lists["cc"],
+        bcc=lists["bcc"],
+    )
+
+
+def _one_line(text: str, length: int) -> str:
+    return " ".join(text.split())[:length].rstrip()
