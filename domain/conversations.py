@@ -51,13 +51,15 @@ class Arrival:
 
 
 class Conversations:
-    """Threads, and the placing of arrivals in them. What it decides is read off `created`, `merged` and `threads`."""
+    """Threads, and the placing of arrivals in them. What it decides is read off `created`, `merged` and `learned`."""
 
     def __init__(self, known: Iterable[KnownThread] = ()) -> None:
         self.threads: dict[UUID, KnownThread] = {}
         self.created: list[UUID] = []
         self.merged: dict[UUID, UUID] = {}
         """Retired thread to the one that it went into; may chain, see `current`."""
+        self.learned: list[tuple[UUID, bytes]] = []
+        """Thread and key, where a thread did not know of it before."""
         self._by_key: dict[bytes, set[UUID]] = {}
         for thread in known:
             self._add(thread)
@@ -116,8 +118,10 @@ class Conversations:
             self._by_key.setdefault(key, set()).add(thread.id)
 
     def _learn(self, thread: KnownThread, key: bytes) -> None:
-        thread.keys.add(key)
-        self._by_key.setdefault(key, set()).add(thread.id)
+        if key not in thread.keys:
+            thread.keys.add(key)
+            self.learned.append((thread.id, key))
+            self._by_key.setdefault(key, set()).add(thread.id)
 
 
 def _may_merge(arrival: Arrival, one: KnownThread, other: KnownThread) -> bool:

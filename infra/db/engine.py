@@ -19,13 +19,23 @@ COMMAND_TIMEOUT_S = 60
 """The longest that one statement may take, erasures and merges of long threads included."""
 
 
-def _encode_json(value: Any) -> str:
+_JSONB_VERSION = b"\x01"
+"""What PostgreSQL puts before the text of a jsonb value in its binary form, which COPY needs."""
+
+
+def _encode_json(value: Any) -> bytes:
     """Tortoise hands over JSON text, raw SQL hands over values: both are right here."""
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    return _JSONB_VERSION + (value.encode() if isinstance(value, str) else orjson.dumps(value))
+
+
+def _decode_json(wire: bytes) -> Any:
+    return orjson.loads(wire[len(_JSONB_VERSION) :])
 
 
 async def _prepare(connection: asyncpg.Connection) -> None:
-    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_encode_json, decoder=orjson.loads)
+    await connection.set_type_codec(
+        "jsonb", schema="pg_catalog", format="binary", encoder=_encode_json, decoder=_decode_json
+    )
 
 
 class PooledConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no types

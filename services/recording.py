@@ -1,0 +1,315 @@
+"""How fetched messages become part of the record: one transaction for a batch, and nothing twice.
+
+The batch is judged again inside the transaction, under the mailbox's lease and the organisation's lock: candidate,
+address, job and history may have changed since the headers were seen.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from domain import clock
+from domain.conversations import Arrival, Conversations, known_threads
+from domain.events import EventKind, NewEvent, Origin
+from domain.identity import fingerprint, message_id_key
+from domain.ids import new_id
+from domain.mail import ParsedMessage
+from domain.mime_parse import credible_date
+from infra.db import Transaction
+from services.deps import Deps
+from services.leases import Lease, hold
+from services.matching import AddressBook, CandidateMatch, address_book
+from services.message_rows import RecordedCopy, addresses_of, direction_of, people_of, write_copies, write_messages
+from services.readers import announce_readers, write_readers
+from services.thread_summaries import write_summaries
+from services.unit_of_work import UnitOfWork, unit_of_work
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedCopy:
+    """A message as one mailbox holds it, read and with its bytes already in the blob store.
+
+    Attributes:
+        ledger_id: the entry that asked for it.
+        attachment_keys: where its attachments' bytes lie, in their order.
+    """
+
+    ledger_id: int
+    folder: str
+    remote_id: str
+    received_at: datetime
+    size_bytes: int
+    origin: Origin
+    message: ParsedMessage
+    source_key: str
+    attachment_keys: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a batch.
+
+    Attributes:
+        added: messages that are new to the organisation.
+        refused: copies that are nobody's after all; their bytes are to be thrown away.
+    """
+
+    added: int = 0
+    refused: list[FetchedCopy] = field(default_factory=list)
+
+
+_KNOWN = "SELECT id, thread_id, fingerprint FROM message WHERE organisation_id = $1 AND fingerprint = ANY($2)"
+
+_THREADS = """
+WITH near AS (SELECT DISTINCT thread_id FROM thread_key WHERE organisation_id = $1 AND key = ANY($2))
+SELECT t.id, t.created_at,
+       array(SELECT candidate_id FROM thread_candidate c WHERE c.thread_id = t.id) AS candidate_ids,
+       array(SELECT DISTINCT entry->>'canonical' FROM message m,
+                    jsonb_array_elements((m.people->'from') || (m.people->'to') || (m.people->'cc')) AS entry
+              WHERE m.thread_id = t.id AND entry->>'canonical' IS NOT NULL) AS people,
+       array(SELECT key FROM thread_key k WHERE k.thread_id = t.id) AS keys
+  FROM near JOIN thread t ON t.id = near.thread_id
+"""
+
+
+async def record(deps: Deps, lease: Lease, mailbox: dict[str, Any], copies: Sequence[FetchedCopy]) -> Outcome:
+    """Stores a batch of one mailbox's copies, threads them, and tells who may know.
+
+    Raises:
+        LeaseLost: nothing was stored; another worker will.
+    """
+    organisation_id: UUID = mailbox["organisation_id"]
+    async with unit_of_work(deps, organisation_id) as work:
+        await hold(work.tx, lease)
+        await _serialise(work.tx, organisation_id)
+        due = await _still_due(work.tx, lease, copies)
+        batch = await _Batch.load(work, mailbox, due)
+        for copy in due:
+            batch.take(copy)
+        await batch.write()
+    return batch.outcome
+
+
+async def _serialise(tx: Transaction, organisation_id: UUID) -> None:
+    """One recording of an organisation at a time: the same mail from two mailboxes, and merges, cannot cross."""
+    await tx.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"record:{organisation_id.hex}")
+
+
+async def _still_due(tx: Transaction, lease: Lease, copies: Sequence[FetchedCopy]) -> list[FetchedCopy]:
+    """Takes the batch out of the ledger: what another run has stored meanwhile is not there any more."""
+    rows = await tx.fetch(
+        "DELETE FROM ledger_entry WHERE mailbox_id = $1 AND id = ANY($2) RETURNING id",
+        lease.mailbox_id,
+        [copy.ledger_id for copy in copies],
+    )
+    taken = {row["id"] for row in rows}
+    return [copy for copy in copies if copy.ledger_id in taken]
+
+
+class _Batch:
+    """Decides on each copy in memory, then writes everything in a fixed number of statements."""
+
+    def __init__(
+        self,
+        work: UnitOfWork,
+        mailbox: dict[str, Any],
+        book: AddressBook,
+        conversations: Conversations,
+        known: dict[bytes, tuple[UUID, UUID]],
+    ) -> None:
+        self.work = work
+        self.mailbox = mailbox
+        self.book = book
+        self.conversations = conversations
+        self.known = known
+        """Fingerprint to message and thread, as the organisation has them."""
+        self.outcome = Outcome()
+        self.messages: list[dict[str, Any]] = []
+        self.attachments: list[tuple[Any, ...]] = []
+        self.copies: list[RecordedCopy] = []
+        self.matches: set[tuple[UUID, UUID, UUID]] = set()
+        self.touched: set[UUID] = set()
+        self.imported: set[UUID] = set()
+
+    @classmethod
+    async def load(cls, work: UnitOfWork, mailbox: dict[str, Any], copies: Sequence[FetchedCopy]) -> "_Batch":
+        organisation_id = work.organisation_id
+        addresses = {address for copy in copies for address in addresses_of(copy.message)}
+        book = await address_book(work.tx, organisation_id, addresses, excluded=mailbox["excluded"])
+        rows = await work.tx.fetch(_KNOWN, organisation_id, [fingerprint(copy.message) for copy in copies])
+        known = {row["fingerprint"]: (row["id"], row["thread_id"]) for row in rows}
+        keys = sorted({key for copy in copies for key in _keys(copy.message)})
+        threads = known_threads(await work.tx.fetch(_THREADS, organisation_id, keys))
+        return cls(work, mailbox, book, Conversations(threads), known)
+
+    def take(self, copy: FetchedCopy) -> None:
+        """Decides on one copy: nobody's, one more copy of a known message, or a new message."""
+        matches = self.book.candidates_of(addresses_of(copy.message))
+        if not matches:
+            self.outcome.refused.append(copy)
+            return
+        mark = fingerprint(copy.message)
+        message_id, thread_id = self.known.get(mark) or self._add(copy, matches, mark)
+        self.touched.add(thread_id)
+        self.matches |= {(message_id, match.candidate_id, match.email_id) for match in matches}
+        self.copies.append(
+            RecordedCopy(
+                message_id=message_id,
+                mailbox_id=self.mailbox["id"],
+                folder=copy.folder,
+                remote_id=copy.remote_id,
+                rfc_message_id=copy.message.rfc_message_id,
+                received_at=copy.received_at,
+                size_bytes=copy.size_bytes,
+                source_key=copy.source_key,
+            )
+        )
+
+    def _add(self, copy: FetchedCopy, matches: frozenset[CandidateMatch], mark: bytes) -> tuple[UUID, UUID]:
+        message = copy.message
+        people = people_of(message, self.book)
+        sender = next((entry["canonical"] for entry in people["from"]), None)
+        thread_id = self.conversations.place(
+            Arrival(
+                own_key=message_id_key(message.rfc_message_id) if message.rfc_message_id else None,
+                reference_keys=[message_id_key(reference) for reference in message.references],
+                candidate_ids=frozenset(match.candidate_id for match in matches),
+                sender=sender,
+                people=frozenset(
+                    entry["canonical"] for role in ("from", "to", "cc") for entry in people[role] if entry["canonical"]
+                ),
+                at=clock.now(),
+            )
+        )
+        message_id = new_id()
+        self.messages.append(
+            {
+                "id": message_id,
+                "thread_id": thread_id,
+                "fingerprint": mark,
+                "direction": direction_of(people, self.book),
+                "origin": copy.origin,
+                "people": people,
+                "sent_at": credible_date(message.date, copy.received_at),
+                "received_at": copy.received_at,
+                "sender_user_id": self.book.users.get(sender) if sender else None,
+                "candidate_ids": tuple(sorted({match.candidate_id for match in matches})),
+                "parsed": message,
+                "attachment_keys": copy.attachment_keys,
+            }
+        )
+        self.known[mark] = (message_id, thread_id)
+        self.outcome.added += 1
+        if copy.origin is Origin.IMPORT:
+            self.imported.add(thread_id)
+        return message_id, thread_id
+
+    async def write(self) -> None:
+        tx = self.work.tx
+        await self._write_threads(tx)
+        for message in self.messages:
+            message["thread_id"] = self.conversations.current(message["thread_id"])
+        await write_messages(tx, self.work.organisation_id, self.messages)
+        await write_copies(tx, self.copies)
+        await self._write_matches(tx)
+        touched = {self.conversations.current(thread_id) for thread_id in self.touched}
+        await write_summaries(tx, touched)
+        await self._announce(await write_readers(tx, touched))
+
+    async def _write_threads(self, tx: Transaction) -> None:
+        """New threads, merges, and what each thread has learned to know."""
+        now = clock.now()
+        organisation_id = self.work.organisation_id
+        fresh = [thread_id for thread_id in self.conversations.created if thread_id in self.conversations.threads]
+        await tx.insert_many(
+            "thread",
+            ("id", "organisation_id", "subject", "snippet", "last_message_at", "created_at"),
+            [(thread_id, organisation_id, "", "", now, now) for thread_id in fresh],
+        )
+        stored = {retired for retired in self.conversations.merged if retired not in self.conversations.created}
+        for retired in stored:
+            await _move_thread(tx, retired, self.conversations.current(retired))
+        learned = [(thread, key) for thread, key in self.conversations.learned if thread in self.conversations.threads]
+        await tx.execute(
+            "INSERT INTO thread_key (organisation_id, thread_id, key) "
+            "SELECT $1, * FROM unnest($2::uuid[], $3::bytea[]) ON CONFLICT DO NOTHING",
+            organisation_id,
+            [thread for thread, _ in learned],
+            [key for _, key in learned],
+        )
+
+    async def _write_matches(self, tx: Transaction) -> None:
+        rows = sorted(self.matches)
+        await tx.execute(
+            "INSERT INTO message_candidate (message_id, candidate_id, email_id) "
+            "SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) ON CONFLICT DO NOTHING",
+            *([row[position] for row in rows] for position in range(3)),
+        )
+        await tx.execute(
+            "INSERT INTO thread_candidate (thread_id, candidate_id, last_message_at) "
+            "SELECT DISTINCT m.thread_id, c.candidate_id, m.sent_at::timestamptz FROM message m "
+            "JOIN message_candidate c ON c.message_id = m.id WHERE m.id = ANY($1) "
+            "ON CONFLICT (thread_id, candidate_id) DO NOTHING",
+            [row[0] for row in rows],
+        )
+
+    async def _announce(self, changes: Sequence[Any]) -> None:
+        by_thread = {change.thread_id: change for change in changes}
+        for retired, kept in self.conversations.merged.items():
+            if retired not in self.conversations.created:
+                thread_id = self.conversations.current(kept)
+                self.work.announce(NewEvent(EventKind.THREAD_MERGED, thread_id=thread_id, retired_id=retired))
+        for message in self.messages:
+            self.work.announce(
+                NewEvent(
+                    EventKind.MESSAGE_ADDED,
+                    origin=message["origin"],
+                    thread_id=message["thread_id"],
+                    message_id=message["id"],
+                    mailbox_id=self.mailbox["id"],
+                    candidate_ids=by_thread[message["thread_id"]].candidate_ids,
+                )
+            )
+        imported = {self.conversations.current(thread_id) for thread_id in self.imported}
+        for change in changes:
+            if change.thread_id in imported:
+                self.work.announce(
+                    NewEvent(
+                        EventKind.THREAD_CHANGED,
+                        origin=Origin.IMPORT,
+                        thread_id=change.thread_id,
+                        candidate_ids=change.candidate_ids,
+                    )
+                )
+            elif change.before:
+                announce_readers(self.work, change)
+
+
+async def _move_thread(tx: Transaction, retired: UUID, kept: UUID) -> None:
+    """Everything of one thread goes to another, and the old id is remembered (R4.1)."""
+    await tx.execute("UPDATE message SET thread_id = $2 WHERE thread_id = $1", retired, kept)
+    await tx.execute("UPDATE retired_thread SET thread_id = $2 WHERE thread_id = $1", retired, kept)
+    await tx.execute(
+        "INSERT INTO thread_candidate (thread_id, candidate_id, last_message_at) "
+        "SELECT $2, candidate_id, last_message_at FROM thread_candidate WHERE thread_id = $1 "
+        "ON CONFLICT (thread_id, candidate_id) DO NOTHING",
+        retired,
+        kept,
+    )
+    await tx.execute(
+        "INSERT INTO thread_read (user_id, thread_id, read_until) "
+        "SELECT user_id, $2, read_until FROM thread_read WHERE thread_id = $1 "
+        "ON CONFLICT (user_id, thread_id) DO UPDATE "
+        "SET read_until = least(thread_read.read_until, excluded.read_until)",
+        retired,
+        kept,
+    )
+    await tx.execute("DELETE FROM thread WHERE id = $1", retired)
+    await tx.execute("INSERT INTO retired_thread (id, thread_id) VALUES ($1, $2)", retired, kept)
+
+
+def _keys(message: ParsedMessage) -> list[bytes]:
+    own = [message.rfc_message_id] if message.rfc_message_id else []
+    return [message_id_key(reference) for reference in (*message.references, *own)]
