@@ -28,12 +28,18 @@ class WrittenAddress:
     base: str
 
 
+_HOLD_MAILBOXES = """
+SELECT id FROM mailbox WHERE organisation_id = $1 AND disconnected_at IS NULL ORDER BY id FOR NO KEY UPDATE
+"""
+_ALONE = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
+
+
 @asynccontextmanager
 async def administering(deps: Deps, viewer: Viewer) -> AsyncIterator[UnitOfWork]:
-    """A unit of work for who may administer, one at a time in an organisation.
+    """A unit of work for who may administer: one at a time in an organisation, and none beside a recording.
 
-    So two calls that make the same row, or give one address to two people, see each other. Locks are taken in the
-    order mailboxes, candidates' addresses, threads, and the organisation last, as in a sync.
+    So two calls that make the same row, or give one address to two people, see each other; and from the commit on no
+    mail is recorded by the rules of before, not even by a sync that was on its way (R1.6).
 
     Raises:
         Forbidden: the viewer is neither an administrator nor a service token.
@@ -41,8 +47,11 @@ async def administering(deps: Deps, viewer: Viewer) -> AsyncIterator[UnitOfWork]
     if not viewer.may_administer:
         raise Forbidden("This is for administrators and service tokens.")
     async with unit_of_work(deps, viewer.organisation_id) as work:
-        key = f"administration:{viewer.organisation_id.hex}"
-        await work.tx.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", key)
+        organisation = viewer.organisation_id.hex
+        await work.tx.execute(_ALONE, f"administration:{organisation}")
+        # In the order of services.recording, mailbox before record, so that neither waits for the other in a circle.
+        await work.tx.fetch(_HOLD_MAILBOXES, viewer.organisation_id)
+        await work.tx.execute(_ALONE, f"record:{organisation}")
         yield work
 
 

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-import asyncpg
-
 from domain import clock
 from domain.access import AccessLevel, Viewer
 from domain.errors import UserMistake, invalid
@@ -46,6 +44,18 @@ RETURNING id
 
 
 @dataclass(frozen=True, slots=True)
+class UserChange:
+    """What to write of a user, checked; None leaves it as it is."""
+
+    external_id: str
+    name: str | None
+    main: WrittenAddress | None
+    others: Mapping[str, WrittenAddress] | None
+    access_level: AccessLevel | None
+    is_active: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Standing:
     """What a user's rights hang on."""
 
@@ -79,61 +89,67 @@ async def upsert_user(
         Forbidden: the viewer may not administer.
         UserMistake: something that is no name, no address, another user's address; or a new user without either.
     """
-    external_id = checked_external_id(external_id, "input", "externalId")
-    name = None if name is None else checked_text(name, "input", "name", most=200)
-    main = None if email is None else checked_address(email, "input", "email")
-    others = None if other_emails is None else checked_addresses(other_emails, "input", "otherEmails")
-    now = clock.now()
+    change = UserChange(
+        external_id=checked_external_id(external_id, "input", "externalId"),
+        name=None if name is None else checked_text(name, "input", "name", most=200),
+        main=None if email is None else checked_address(email, "input", "email"),
+        others=None if other_emails is None else checked_addresses(other_emails, "input", "otherEmails"),
+        access_level=access_level,
+        is_active=is_active,
+    )
     async with administering(deps, viewer) as work:
-        before = await work.tx.fetch_row(_BY_EXTERNAL_ID, viewer.organisation_id, external_id)
-        was = _Standing(AccessLevel.HIRING_TEAM, is_active=True)
-        if before is not None:
-            was = _Standing(AccessLevel(before["access_level"]), before["is_active"])
-        standing = _Standing(access_level or was.level, was.is_active if is_active is None else is_active)
-        if before is None:
-            if name is None or main is None:
-                raise invalid("A new user needs a name and an address.", "input", "name" if name is None else "email")
-            user_id = new_id()
-            await _insert(work, user_id, external_id, name, main.address, standing, now)
-        else:
-            user_id = before["id"]
-            main = main or checked_address(before["email"], "input", "email")
-            await work.tx.execute(
-                _UPDATE,
-                user_id,
-                name or before["name"],
-                main.address,
-                standing.level.value,
-                standing.is_active,
-                standing.widens(was),
-                now,
-            )
-        await _write_addresses(work, viewer, user_id, before, main, others)
-        if before is None or standing != was:
-            await _change_rights(work, viewer, user_id, standing, now)
+        return await write_user(work, viewer, change)
+
+
+async def write_user(work: UnitOfWork, viewer: Viewer, change: UserChange) -> UUID:
+    """`upsert_user` within a unit of work that nobody else administers beside; the user's id.
+
+    Raises:
+        UserMistake: another user's address; or a new user without name or address.
+    """
+    now = clock.now()
+    before = await work.tx.fetch_row(_BY_EXTERNAL_ID, work.organisation_id, change.external_id)
+    was = _Standing(AccessLevel.HIRING_TEAM, is_active=True)
+    if before is not None:
+        was = _Standing(AccessLevel(before["access_level"]), before["is_active"])
+    is_active = was.is_active if change.is_active is None else change.is_active
+    standing = _Standing(change.access_level or was.level, is_active)
+    if before is None:
+        user_id, main = await _insert(work, change, standing, now)
+    else:
+        user_id = before["id"]
+        main = change.main or checked_address(before["email"], "input", "email")
+        name = change.name or before["name"]
+        level = standing.level.value
+        await work.tx.execute(
+            _UPDATE, user_id, name, main.address, level, standing.is_active, standing.widens(was), now
+        )
+    await _write_addresses(work, viewer, user_id, before and before["email"], main=main, others=change.others)
+    if before is None or standing != was:
+        await _change_rights(work, viewer, user_id, standing, now)
     return user_id
 
 
 async def _insert(
-    work: UnitOfWork,
-    user_id: UUID,
-    external_id: str,
-    name: str,
-    email: str,
-    standing: _Standing,
-    now: datetime,
-) -> None:
+    work: UnitOfWork, change: UserChange, standing: _Standing, now: datetime
+) -> tuple[UUID, WrittenAddress]:
+    if change.name is None:
+        raise invalid("A new user needs a name.", "input", "name")
+    if change.main is None:
+        raise invalid("A new user needs an address.", "input", "email")
+    user_id = new_id()
     await work.tx.execute(
         _INSERT,
         user_id,
         work.organisation_id,
-        external_id,
-        name,
-        email,
+        change.external_id,
+        change.name,
+        change.main.address,
         standing.level.value,
         standing.is_active,
         now,
     )
+    return user_id, change.main
 
 
 async def _change_rights(work: UnitOfWork, viewer: Viewer, user_id: UUID, standing: _Standing, now: datetime) -> None:
@@ -155,7 +171,8 @@ async def _write_addresses(
     work: UnitOfWork,
     viewer: Viewer,
     user_id: UUID,
-    before: asyncpg.Record | None,
+    former_email: str | None,
+    *,
     main: WrittenAddress,
     others: Mapping[str, WrittenAddress] | None,
 ) -> None:
@@ -163,7 +180,7 @@ async def _write_addresses(
     rows = await work.tx.fetch("SELECT address, canonical, base FROM user_address WHERE user_id = $1", user_id)
     present = {row["canonical"]: WrittenAddress(row["address"], row["canonical"], row["base"]) for row in rows}
     if others is None:
-        replaced = None if before is None else checked_address(before["email"], "input", "email").canonical
+        replaced = None if former_email is None else checked_address(former_email, "input", "email").canonical
         others = {key: address for key, address in present.items() if key != replaced}
     wanted = {**others, main.canonical: main}
     if wanted == present:
