@@ -18,9 +18,9 @@ _ENTRIES = 10_000
 _ENTRY_LENGTH = 2000
 _SPECIAL = re.compile(r'[\\"()<>,;:]')
 _QUOTED_PAIR = re.compile(r"\\(.)")
+_COMMENT = re.compile(r"\((?:[^()\\]|\\.){0,200}\)")
 _WHITE_SPACE = re.compile(r"\s+")
 _AROUND_SIGNS = re.compile(r"\s*([@.])\s*")
-_ENDS_AS_ADDRESS = re.compile(r"[^\s@]+@[^\s@]+$")
 
 
 @dataclass(slots=True)
@@ -31,6 +31,12 @@ class _Entry:
     comments: list[str] = field(default_factory=list)
     bracketed: str | None = None
     start: int = 0
+    length: int = 0
+
+    def add(self, words: str) -> None:
+        if self.length < _ENTRY_LENGTH:
+            self.words.append(words[:_ENTRY_LENGTH])
+            self.length += len(words)
 
 
 class _Scanner:
@@ -47,9 +53,9 @@ class _Scanner:
         while position < len(text) and len(self.addresses) < _ENTRIES:
             match = _SPECIAL.search(text, position)
             if match is None:
-                self._entry.words.append(text[position:])
+                self._entry.add(text[position:])
                 break
-            self._entry.words.append(text[position : match.start()])
+            self._entry.add(text[position : match.start()])
             position = self._special(match[0], match.start())
         self._finish(len(text))
         return self.addresses
@@ -62,7 +68,7 @@ class _Scanner:
             self._entry = _Entry(start=at + 1)
             return at + 1
         if sign == '"' and (end := self._end_of_quotes(at)) is not None:
-            self._entry.words.append(_QUOTED_PAIR.sub(r"\1", self._text[at + 1 : end]))
+            self._entry.add(_QUOTED_PAIR.sub(r"\1", self._text[at + 1 : end]))
             return end + 1
         if sign == "(" and (end := self._end_of_comment(at)) is not None:
             self._entry.comments.append(self._text[at + 1 : end])
@@ -72,7 +78,7 @@ class _Scanner:
         if sign == ":":
             return self._colon(at)
         if sign == "\\":
-            self._entry.words.append(self._text[at + 1 : at + 2])
+            self._entry.add(self._text[at + 1 : at + 2])
             return at + 2
         return at + 1
 
@@ -83,7 +89,7 @@ class _Scanner:
             self._in_group = words.lower() != "mailto"
             self._entry = _Entry(start=at + 1)
         else:
-            self._entry.words.append(":")
+            self._entry.add(":")
         return at + 1
 
     def _end_of_quotes(self, start: int) -> int | None:
@@ -164,10 +170,9 @@ def _from_loose_text(words: str, comments: list[str], raw: str) -> MailAddress:
         address = _valid(after.partition(">")[0])
         if address is not None:
             return MailAddress(_name(before), address, raw)
-    if match := _ENDS_AS_ADDRESS.search(text):
-        address = _valid(match[0])
-        if address is not None:
-            return MailAddress(_name(text[: match.start()]) or _name(" ".join(comments)), address, raw)
+    before, _, last_word = text.rpartition(" ")
+    if "@" in last_word and (address := _valid(last_word)) is not None:
+        return MailAddress(_name(before) or _name(" ".join(comments)), address, raw)
     return MailAddress(_name(words) or _name(" ".join(comments)), None, raw)
 
 
@@ -185,6 +190,8 @@ def _valid(text: str) -> str | None:
         text = text.rpartition(":")[2]
     text = text.removeprefix("mailto:").strip(" \t'<>;,").rstrip(".")
     if '"' not in text:
+        if "(" in text:
+            text = _COMMENT.sub("", text).strip()
         text = _AROUND_SIGNS.sub(r"\1", text)
     return text if canonical(text) is not None else None
 

@@ -23,10 +23,12 @@ _HEADERS_PER_PART = 1000
 _PARTS = 1000
 _DEPTH = 24
 _BASE64_RUNS = 1000
+_BROKEN_LINES = 3
 _BOUNDARY_LENGTH = 256
 """RFC 2046 allows 70; longer ones are seen."""
 
 _HEADER_LINE = re.compile(rb"([!-9;-~]{1,200})[ \t]*:")
+_LINE_FEED, _CARRIAGE_RETURN = b"\n\r"
 _NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="))
 _BINARY_ENCODINGS = frozenset({"", "7bit", "8bit", "binary"})
 _UU_BEGIN = re.compile(rb"^begin [0-7]{3,4} [^\r\n]{0,500}\r?\n", re.MULTILINE)
@@ -61,8 +63,11 @@ class Part:
 
     @cached_property
     def type(self) -> ParameterisedValue:
-        """Content-Type with its parameters; the default where it is missing or no type."""
-        return _content_type(self.headers, self.default_type)
+        """Content-Type with its parameters; the default where it is missing or no type, text where no parts are found."""
+        declared = _content_type(self.headers, self.default_type)
+        if declared.value.startswith("multipart/") and not self.parts:
+            return ParameterisedValue("text/plain", declared.parameters)
+        return declared
 
     @cached_property
     def disposition(self) -> ParameterisedValue:
@@ -148,7 +153,7 @@ def _boundary_lines(body: bytes, delimiter: bytes) -> "list[tuple[int, int, bool
         line_feed = body.find(b"\n", after)
         line_end = len(body) if line_feed < 0 else line_feed + 1
         rest = body[after : min(line_end, after + 200)].strip(b" \t\r\n")
-        if (position == 0 or body[position - 1] == 0x0A) and rest in {b"", b"--"}:
+        if (position == 0 or body[position - 1] == _LINE_FEED) and rest in {b"", b"--"}:
             lines.append((position, line_end, rest == b"--"))
             position = body.find(delimiter, line_end)
         else:
@@ -158,9 +163,9 @@ def _boundary_lines(body: bytes, delimiter: bytes) -> "list[tuple[int, int, bool
 
 def _without_last_line_end(body: bytes, start: int, end: int) -> bytes:
     """The line end before a boundary belongs to the boundary."""
-    if end > start and body[end - 1] == 0x0A:
+    if end > start and body[end - 1] == _LINE_FEED:
         end -= 1
-        if end > start and body[end - 1] == 0x0D:
+        if end > start and body[end - 1] == _CARRIAGE_RETURN:
             end -= 1
     return body[start:end]
 
@@ -175,42 +180,50 @@ def _read_header_block(raw: bytes, budget: _Budget) -> tuple[tuple[tuple[str, by
         if name and len(headers) < _HEADERS_PER_PART:
             headers.append((name, raw[value_start:end].strip(b" \t\r\n")))
 
-    while position < limit:
-        line_feed = raw.find(b"\n", position)
-        line_end = len(raw) if line_feed < 0 else line_feed + 1
-        first = raw[position]
-        if first == 0x0A or raw.startswith(b"\r\n", position):
-            finish(position)
-            return tuple(headers), line_end
-        if first in b" \t":
-            if not name and not raw[position:line_end].strip():
-                finish(position)
-                return tuple(headers), line_end
+    body_start = None
+    while position < limit and body_start is None:
+        line_end = _end_of_line(raw, position)
+        if raw[position] == _LINE_FEED or raw.startswith(b"\r\n", position):
+            body_start = line_end
         elif match := _HEADER_LINE.match(raw, position, line_end):
             finish(position)
             name, value_start = match[1].decode("ascii").lower(), match.end()
-        elif position == 0 and raw.startswith((b"From ", b">From ")):
-            pass
-        elif _is_header_like(raw, line_end):
-            budget.defects.add("header_malformed")
+        elif not _continues(raw, position, within_headers=bool(name)):
+            if not _headers_go_on(raw, line_end):
+                budget.defects.add("header_end_missing")
+                body_start = position
+            elif position > 0:
+                budget.defects.add("header_malformed")
             finish(position)
             name = ""
-        else:
-            budget.defects.add("header_end_missing")
-            finish(position)
-            return tuple(headers), position
-        position = line_end
-    if position < len(raw):
+        if body_start is None:
+            position = line_end
+    finish(min(position, limit))
+    if body_start is None and position < len(raw):
         budget.defects.add("headers_too_long")
-        finish(min(position, limit))
-        return tuple(headers), _after_blank_line(raw, position)
-    finish(len(raw))
-    return tuple(headers), len(raw)
+        body_start = _after_blank_line(raw, position)
+    return tuple(headers), len(raw) if body_start is None else body_start
 
 
-def _is_header_like(raw: bytes, position: int) -> bool:
-    """Whether a header or the end of the headers follows: then the line before it was merely a broken one."""
-    return bool(_HEADER_LINE.match(raw, position)) and raw[position : position + 7].lower() != b"http://"
+def _end_of_line(raw: bytes, position: int) -> int:
+    line_feed = raw.find(b"\n", position)
+    return len(raw) if line_feed < 0 else line_feed + 1
+
+
+def _continues(raw: bytes, position: int, *, within_headers: bool) -> bool:
+    """Whether the line belongs to the header before it."""
+    return within_headers and raw[position] in b" \t"
+
+
+def _headers_go_on(raw: bytes, position: int) -> bool:
+    """Whether a header follows within a few lines: then the line before was a broken one, not the body's first."""
+    for _ in range(_BROKEN_LINES):
+        if _HEADER_LINE.match(raw, position) and raw[position : position + 4].lower() != b"http":
+            return True
+        if raw[position : position + 2] in {b"", b"\r\n"} or raw.startswith(b"\n", position):
+            return False
+        position = _end_of_line(raw, position)
+    return False
 
 
 def _after_blank_line(raw: bytes, position: int) -> int:
