@@ -64,7 +64,8 @@ async def take_page(
         await hold(work.tx, lease)
         wanted = await _wanted(work.tx, mailbox, page.headers)
         entered = await enter(work.tx, lease, page.folder, wanted)
-        await _move_cursor(work.tx, lease, page)
+        if page.cursor:
+            await _move_cursor(work.tx, lease, page)
         if counts_as_import:
             await _count_import(work.tx, lease, page)
     return entered

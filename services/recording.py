@@ -16,7 +16,7 @@ from domain.events import EventKind, NewEvent, Origin
 from domain.identity import fingerprint, message_id_key
 from domain.ids import new_id
 from domain.mail import ParsedMessage
-from domain.mime_parse import credible_date
+from domain.mime.dates import credible_date
 from infra.db import Transaction
 from services.deps import Deps
 from services.leases import Lease, hold

@@ -1,0 +1,239 @@
+"""How what the ledger asks for is fetched, read and recorded, a bounded batch at a time."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from infra.parse_pool import ParseFailure
+
+from domain.changes import FetchedMessage, RemoteRef
+from domain.errors import ProviderError
+from domain.events import Origin
+from infra.blobs import blob_key
+from providers.base import MailSession
+from services.deps import Deps
+from services.leases import Lease, hold
+from services.matching import match_candidates
+from services.message_rows import addresses_of
+from services.recording import FetchedCopy, record
+
+log = structlog.get_logger()
+
+BATCH_MESSAGES = 50
+BATCH_BYTES = 8 * 1024 * 1024
+"""A batch's messages are in memory together; one that is larger than this comes alone."""
+MAX_FAILURES = 3
+"""Times that a message may prove unreadable before it is put aside (R7.3)."""
+CROWD_ATTEMPTS = 3
+"""Starts together with others, after which a message is fetched alone: one of its batch may be killing the worker."""
+MAX_ATTEMPTS = 9
+"""Starts, alone at the end, after which a message that never came to an end is put aside as well."""
+RETRY_S = 60
+BLOB_WRITES = 8
+"""Files written at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    id: int
+    ref: RemoteRef
+    received_at: Any
+    origin: Origin
+    attempts: int
+
+
+_NEXT = """
+SELECT id, folder, remote_id, received_at, size_bytes, origin, attempts, failures FROM ledger_entry
+ WHERE mailbox_id = $1 AND quarantine_reason IS NULL AND next_attempt_at <= now()
+ ORDER BY attempts >= $2, origin = 'LIVE' DESC, received_at DESC LIMIT $3
+"""
+
+
+async def hydrate(deps: Deps, lease: Lease, mailbox: dict[str, Any], session: MailSession) -> int | None:
+    """Fetches and records the most urgent batch: news first, then from the newest backwards.
+
+    Returns:
+        Messages that are new to the record; None where the ledger holds nothing that is due.
+
+    Raises:
+        ProviderError: the connection failed; what was asked for stays in the ledger and has lost no attempt.
+        LeaseLost: another worker has the mailbox.
+    """
+    entries = await _claim(deps, lease)
+    if not entries:
+        return None
+    try:
+        fetched = [message async for message in session.fetch([entry.ref for entry in entries])]
+    except ProviderError:
+        await _unclaim(deps, lease, entries)
+        raise
+    by_ref = {(entry.ref.folder, entry.ref.remote_id): entry for entry in entries}
+    readable = await _settle_unfetched(deps, lease, by_ref, fetched)
+    copies = await _read(deps, lease, mailbox, by_ref, readable)
+    outcome = await record(deps, lease, mailbox, copies)
+    await _forget(deps, outcome.refused)
+    return outcome.added
+
+
+async def _claim(deps: Deps, lease: Lease) -> list[_Entry]:
+    """The next batch, its attempts counted before anything is started."""
+    async with deps.db.transaction() as tx:
+        await hold(tx, lease)
+        rows = await tx.fetch(_NEXT, lease.mailbox_id, CROWD_ATTEMPTS, BATCH_MESSAGES)
+        batch = _bounded(rows)
+        await tx.execute(
+            "UPDATE ledger_entry SET attempts = attempts + 1, quarantine_reason = CASE WHEN attempts >= $2 "
+            "THEN 'Reading it never came to an end.' END WHERE id = ANY($1)",
+            [row["id"] for row in batch],
+            MAX_ATTEMPTS,
+        )
+    return [
+        _Entry(
+            row["id"],
+            RemoteRef(row["folder"], row["remote_id"], row["size_bytes"]),
+            row["received_at"],
+            Origin(row["origin"]),
+            row["attempts"],
+        )
+        for row in batch
+        if row["attempts"] < MAX_ATTEMPTS
+    ]
+
+
+def _bounded(rows: Sequence[Any]) -> list[Any]:
+    """As many as may be in memory together; a suspect comes alone."""
+    batch: list[Any] = []
+    total = 0
+    for row in rows:
+        alone = row["attempts"] >= CROWD_ATTEMPTS
+        if batch and (alone or total + row["size_bytes"] > BATCH_BYTES):
+            break
+        batch.append(row)
+        total += row["size_bytes"]
+        if alone:
+            break
+    return batch
+
+
+async def _unclaim(deps: Deps, lease: Lease, entries: Sequence[_Entry]) -> None:
+    """A connection that failed says nothing about the messages."""
+    async with deps.db.transaction() as tx:
+        await tx.execute(
+            "UPDATE ledger_entry SET attempts = attempts - 1 WHERE mailbox_id = $1 AND id = ANY($2)",
+            lease.mailbox_id,
+            [entry.id for entry in entries],
+        )
+
+
+async def _settle_unfetched(
+    deps: Deps, lease: Lease, by_ref: dict[tuple[str, str], _Entry], fetched: Sequence[FetchedMessage]
+) -> list[FetchedMessage]:
+    """Takes out what is gone or too large; gives back what can be read.
+
+    What is gone from its place was deleted, or moved and then is found there by the next discovery.
+    """
+    gone = [message for message in fetched if message.raw is None and not message.too_large]
+    large = [message for message in fetched if message.too_large]
+    if gone or large:
+        async with deps.db.transaction() as tx:
+            await hold(tx, lease)
+            await tx.execute("DELETE FROM ledger_entry WHERE id = ANY($1)", _ids(by_ref, gone))
+            await tx.execute(
+                "UPDATE ledger_entry SET quarantine_reason = 'It is larger than this server reads.', "
+                "failures = failures + 1 WHERE id = ANY($1)",
+                _ids(by_ref, large),
+            )
+    return [message for message in fetched if message.raw is not None]
+
+
+async def _read(
+    deps: Deps,
+    lease: Lease,
+    mailbox: dict[str, Any],
+    by_ref: dict[tuple[str, str], _Entry],
+    fetched: Sequence[FetchedMessage],
+) -> list[FetchedCopy]:
+    """Parses, and puts the bytes of what is still with a candidate into the blob store."""
+    raws = [message.raw or b"" for message in fetched]
+    parsed = await deps.parser.parse_many(raws)
+    failed = [message for message, result in zip(fetched, parsed, strict=True) if isinstance(result, ParseFailure)]
+    if failed:
+        await _count_failures(deps, lease, _ids(by_ref, failed))
+    organisation_id = mailbox["organisation_id"]
+    copies = []
+    for message, raw, result in zip(fetched, raws, parsed, strict=True):
+        if isinstance(result, ParseFailure):
+            continue
+        entry = by_ref[message.ref.folder, message.ref.remote_id]
+        copies.append(
+            FetchedCopy(
+                ledger_id=entry.id,
+                folder=entry.ref.folder,
+                remote_id=entry.ref.remote_id,
+                received_at=entry.received_at,
+                size_bytes=len(raw),
+                origin=entry.origin,
+                message=result,
+                source_key=blob_key(organisation_id, raw),
+                attachment_keys=tuple(blob_key(organisation_id, part.content) for part in result.attachments),
+            )
+        )
+    await _keep_bytes(deps, mailbox, copies, {blob_key(organisation_id, raw): raw for raw in raws})
+    return copies
+
+
+async def _keep_bytes(
+    deps: Deps, mailbox: dict[str, Any], copies: Sequence[FetchedCopy], raw_by_key: dict[str, bytes]
+) -> None:
+    """Written before the rows that name them. What is nobody's any more is not written at all (R1.3)."""
+    addresses = {address for copy in copies for address in addresses_of(copy.message)}
+    async with deps.db.snapshot() as snapshot:
+        matches = await match_candidates(snapshot, mailbox["organisation_id"], addresses, excluded=mailbox["excluded"])
+    kept = [copy for copy in copies if addresses_of(copy.message) & matches.keys()]
+    blobs = {copy.source_key: raw_by_key[copy.source_key] for copy in kept}
+    for copy in kept:
+        parts = zip(copy.attachment_keys, copy.message.attachments, strict=True)
+        blobs.update({key: part.content for key, part in parts})
+    slots = asyncio.Semaphore(BLOB_WRITES)
+
+    async def write(key: str, content: bytes) -> None:
+        async with slots:
+            await deps.blobs.put(key, content)
+
+    async with asyncio.TaskGroup() as tasks:
+        for key, content in blobs.items():
+            tasks.create_task(write(key, content))
+
+
+async def _count_failures(deps: Deps, lease: Lease, ids: list[int]) -> None:
+    async with deps.db.transaction() as tx:
+        await hold(tx, lease)
+        await tx.execute(
+            "UPDATE ledger_entry SET failures = failures + 1, "
+            "next_attempt_at = now() + make_interval(secs => $2 * (failures + 1)), "
+            "quarantine_reason = CASE WHEN failures + 1 >= $3 THEN 'It could not be read.' END WHERE id = ANY($1)",
+            ids,
+            RETRY_S,
+            MAX_FAILURES,
+        )
+    log.warning("messages_unreadable", mailbox_id=lease.mailbox_id.hex, count=len(ids))
+
+
+async def _forget(deps: Deps, refused: Sequence[FetchedCopy]) -> None:
+    """Throws away the bytes of what turned out to be nobody's between writing them and recording."""
+    keys = {key for copy in refused for key in (copy.source_key, *copy.attachment_keys)}
+    if not keys:
+        return
+    async with deps.db.snapshot() as snapshot:
+        named = await snapshot.fetch(
+            "SELECT source_key AS key FROM message_copy WHERE source_key = ANY($1) "
+            "UNION SELECT blob_key FROM attachment WHERE blob_key = ANY($1)",
+            sorted(keys),
+        )
+    await deps.blobs.delete(sorted(keys - {row["key"] for row in named}))
+
+
+def _ids(by_ref: dict[tuple[str, str], _Entry], messages: Sequence[FetchedMessage]) -> list[int]:
+    return [by_ref[message.ref.folder, message.ref.remote_id].id for message in messages]
