@@ -13,6 +13,7 @@ import os
 import stat
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -76,6 +77,9 @@ class DataFolder:
 
     def release(self) -> None:
         """Gives the folder back; does nothing where it was not taken."""
+        if self._servers_lock is not None and self.path not in self.sockets.parents:
+            with suppress(OSError):  # a leftover is no harm, and is found again
+                self.sockets.rmdir()
         for lock in (self._servers_lock, self._starter_lock):
             if lock is not None:
                 os.close(lock)
@@ -182,3 +186,5 @@ def _make_socket_folder(folder: Path) -> None:
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
         raise PermissionError(errno.EPERM, f"{folder} belongs to somebody else")
     folder.chmod(0o700)
+    for leftover in folder.iterdir():  # sockets, and lock files with process ids that mean nothing any more
+        leftover.unlink()

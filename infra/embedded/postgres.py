@@ -37,7 +37,7 @@ _SETTINGS = {
     "log_parameter_max_length_on_error": "0",
     "log_error_verbosity": "terse",
 }
-_FAST_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_FAST_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
 
 
 class EmbeddedPostgres:

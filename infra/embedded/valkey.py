@@ -31,7 +31,6 @@ class EmbeddedValkey:
         """
         make_home(self._folder.valkey, account)
         address = _socket(self._folder)
-        address.unlink(missing_ok=True)
         settings = {
             "port": "0",
             "unixsocket": str(address),
