@@ -24,6 +24,7 @@ from services.unit_of_work import UnitOfWork, unit_of_work
 T = TypeVar("T")
 
 MAX_LATEST = 1_000_000
+MAX_PORT = 65_535
 SCOPES = ("NONE", "ALL", "SINCE", "LATEST")
 
 
@@ -77,7 +78,9 @@ async def connect_imap_mailbox(
     try:
         async with unit_of_work(deps, viewer.organisation_id) as work:
             proven = await _is_proven(work, viewer.user_id, form, account)
-            row = _row(deps, viewer, mailbox_id, address.strip(), form, account, is_shared=is_shared)
+            row = _row(
+                deps, viewer, mailbox_id=mailbox_id, address=address.strip(), account=account, is_shared=is_shared
+            )
             row |= {"history_scope": history.scope, "history_oldest": history.since, "history_count": history.count}
             row |= {"signature": signature, "is_proven": proven, "is_primary": await _is_first(work, row["owner_id"])}
             await _insert(work, row, snapshot)
@@ -134,7 +137,8 @@ def _reaches_further(history: HistoryChoice, row: dict[str, Any]) -> bool:
 async def _extend(work: UnitOfWork, mailbox_id: UUID, history: HistoryChoice) -> None:
     """Starts the import anew over everything: what is recorded or in the ledger already is passed over."""
     await work.tx.execute(
-        "UPDATE mailbox SET history_scope = $2, history_oldest = $3, history_count = $4, import_scanned = 0, "
+        "UPDATE mailbox SET history_scope = $2, history_count = $4, import_scanned = 0, "
+        "history_oldest = CASE $2 WHEN 'LATEST' THEN history_oldest ELSE $3 END, "
         "import_total = NULL, import_started_at = $5, import_finished_at = NULL, "
         "requested_at = clock_timestamp(), next_run_at = now() WHERE id = $1",
         mailbox_id,
@@ -160,7 +164,7 @@ def _check_history(history: HistoryChoice) -> None:
 def _checked(login: ServerLogin, role: str) -> ServerLogin:
     if not login.host.strip():
         raise invalid("The server has a name.", "input", role, "host")
-    if not 0 < login.port < 65536:
+    if not 0 < login.port <= MAX_PORT:
         raise invalid("A port is between 1 and 65535.", "input", role, "port")
     if not login.username or not login.password:
         raise invalid("User name and password are needed.", "input", role, "password")
@@ -224,9 +228,10 @@ async def _is_first(work: UnitOfWork, owner_id: UUID | None) -> bool:
 
 
 def _row(
-    deps: Deps, viewer: Viewer, mailbox_id: UUID, address: str, form: str, account: Account, *, is_shared: bool
+    deps: Deps, viewer: Viewer, *, mailbox_id: UUID, address: str, account: Account, is_shared: bool
 ) -> dict[str, Any]:
     now = clock.now()
+    form = canonical(address) or address
     return {
         "id": mailbox_id,
         "organisation_id": viewer.organisation_id,

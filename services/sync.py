@@ -162,16 +162,24 @@ async def _read_history(run: _Run) -> bool:
 
 
 async def _resolve_latest(run: _Run) -> None:
-    """Turns "the latest N" into a date, once: from then on every message is judged by its own date."""
-    if run.mailbox["history_scope"] != "LATEST" or run.mailbox["history_oldest"] is not None:
+    """Turns "the latest N" into a date, once: from then on every message is judged by its own date.
+
+    Where an earlier choice reached further back, it stays.
+    """
+    count = run.mailbox["history_count"]
+    if count is None:
         return
-    oldest = await run.session.date_of_latest(run.mailbox["history_count"])
-    if oldest is None:
-        await _update(run, "UPDATE mailbox SET history_scope = 'ALL' WHERE id = $1")
-        run.mailbox["history_scope"] = "ALL"
-    else:
-        await _update(run, "UPDATE mailbox SET history_oldest = $2 WHERE id = $1", oldest)
-        run.mailbox["history_oldest"] = oldest
+    found = await run.session.date_of_latest(count)
+    scope = "ALL" if found is None else "LATEST"
+    earlier = run.mailbox["history_oldest"]
+    oldest = None if found is None else min(found, earlier or found)
+    await _update(
+        run,
+        "UPDATE mailbox SET history_scope = $2, history_oldest = $3, history_count = NULL WHERE id = $1",
+        scope,
+        oldest,
+    )
+    run.mailbox.update(history_scope=scope, history_oldest=oldest, history_count=None)
 
 
 async def _cursors(run: _Run) -> dict[str, FolderCursor]:
