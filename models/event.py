@@ -28,7 +28,7 @@ class Event(Link):
     candidate_id: UUID | None = fields.UUIDField(null=True)
     mailbox_id: UUID | None = fields.UUIDField(null=True)
     retired_id: UUID | None = fields.UUIDField(null=True)
-    candidate_ids: list[UUID] = ArrayField("uuid", db_default="{}")
+    candidate_ids: list[UUID] = ArrayField("uuid", db_default=[])
     """For the filter of a subscription: whose record the thread is on."""
     audience: list[UUID] | None = ArrayField("uuid", null=True)
     """The principals it is for; null where the thread's own readers decide at the moment of delivery."""
@@ -48,7 +48,7 @@ class AuditEntry(Link):
     at: datetime = moment()
     actor_id: UUID | None = fields.UUIDField(null=True)
     action: str = fields.CharField(max_length=64)
-    subject_ids: list[str] = ArrayField("text", db_default="{}")
+    subject_ids: list[str] = ArrayField("text", db_default=[])
     reason: str | None = fields.TextField(null=True)
 
     class Meta:

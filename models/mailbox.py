@@ -34,12 +34,12 @@ class Mailbox(Row):
     """For the guard (R1.7): whatever is delivered here under a tag is not a candidate's either."""
     is_proven: bool = fields.BooleanField(db_default=False)
     """The address counts as sender, participant and guard only once it is proven to be this mailbox's (R2.1)."""
-    aliases: list[str] = ArrayField("text", db_default="{}")
-    excluded: list[str] = ArrayField("text", db_default="{}")
+    aliases: list[str] = ArrayField("text", db_default=[])
+    excluded: list[str] = ArrayField("text", db_default=[])
     signature: str | None = fields.TextField(null=True)
     is_primary: bool = fields.BooleanField(db_default=False)
     sync_enabled: bool = fields.BooleanField(db_default=True)
-    login: dict[str, Any] = fields.JSONField(db_default="{}")
+    login: dict[str, Any] = fields.JSONField(db_default={})
     """Hosts, ports, security and user names: what the owner may see again."""
     credentials: bytes = fields.BinaryField()
     """Passwords or tokens, sealed and bound to this row."""

@@ -27,7 +27,7 @@ class Message(Row):
     fingerprint: bytes = fields.BinaryField()
     """What makes it the same message in two mailboxes; domain.identity says how."""
     rfc_message_id: str | None = fields.TextField(null=True)
-    references: list[str] = fields.JSONField(db_default="[]")
+    references: list[str] = fields.JSONField(db_default=[])
     direction: str = fields.CharField(max_length=8)
     kind: str = fields.CharField(max_length=16)
     origin: str = fields.CharField(max_length=8)
@@ -42,7 +42,7 @@ class Message(Row):
     reply_text: str = fields.TextField()
     text: str = fields.TextField()
     html: str | None = fields.TextField(null=True)
-    defects: list[str] = fields.JSONField(db_default="[]")
+    defects: list[str] = fields.JSONField(db_default=[])
     has_attachments: bool = fields.BooleanField(db_default=False)
     recorded_at: datetime = moment()
 

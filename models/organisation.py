@@ -15,7 +15,7 @@ class Organisation(Row):
     """A tenant. Nothing of one organisation is ever seen from another."""
 
     name: str = fields.CharField(max_length=200)
-    internal_domains: list[str] = ArrayField("text", db_default="{}")
+    internal_domains: list[str] = ArrayField("text", db_default=[])
     branch_policy: str = fields.CharField(max_length=16, db_default="PRIVATE")
     event_position: int = fields.BigIntField(db_default=0)
     """The last position given to an event; its row lock puts events in commit order."""

@@ -24,10 +24,10 @@ class Thread(Row):
     subject: str = fields.TextField()
     snippet: str = fields.TextField()
     visibility: str = fields.CharField(max_length=8, db_default="SHARED")
-    readers: list[UUID] = ArrayField("uuid", db_default="{}")
+    readers: list[UUID] = ArrayField("uuid", db_default=[])
     """The principals that may read it; written together with `thread_reader`, in services.threading alone."""
-    participants: list[dict[str, Any]] = fields.JSONField(db_default="[]")
-    last_message: dict[str, Any] = fields.JSONField(db_default="{}")
+    participants: list[dict[str, Any]] = fields.JSONField(db_default=[])
+    last_message: dict[str, Any] = fields.JSONField(db_default={})
     last_message_at: datetime = moment()
     last_live_inbound_at: datetime | None = moment(null=True)
     """Live mail from outside makes a thread unread; imports do not."""

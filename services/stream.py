@@ -7,7 +7,7 @@ back with a position reads from the table up to where the live stream begins, so
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -210,15 +210,12 @@ class _Channel:
 
     async def _follow(self) -> None:
         async with self._deps.bus.subscribe(channel(self._organisation_id)) as wakes:
-            waiting = aiter(wakes)
             while True:
                 while await self._pump():
                     pass
-                try:
+                with suppress(TimeoutError):
                     async with asyncio.timeout(POLL_S):
-                        await anext(waiting)
-                except TimeoutError:
-                    waiting = aiter(wakes)
+                        await anext(wakes, None)
 
     async def _pump(self) -> bool:
         """Reads what is new and hands it out; whether there may be more."""
