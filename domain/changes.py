@@ -60,7 +60,15 @@ class RemoteRef:
 
 @dataclass(frozen=True, slots=True)
 class FetchedMessage:
-    """A message's bytes; `raw` is None where the server no longer has it under that name."""
+    """A message's bytes, or why there are none.
+
+    Attributes:
+        raw: None where the server no longer has it under that name, and in the cases below.
+        too_large: it is there, but larger than the provider was told to take.
+        refused: it is there, but the server would not hand it out; another time it may.
+    """
 
     ref: RemoteRef
     raw: bytes | None
+    too_large: bool = False
+    refused: bool = False

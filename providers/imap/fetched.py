@@ -1,0 +1,111 @@
+"""What does a FETCH response say: the few items this package asks for. Source: RFC 3501 §7.4.2."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+
+from providers.imap.failures import ProtocolViolation
+from providers.imap.wire import Response, Value, is_cut, parse
+
+_FETCH = re.compile(rb"\d+ FETCH \(", re.IGNORECASE)
+_DATE = re.compile(rb" ?(\d{1,2})-([a-z]{3})-(\d{4}) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)", re.IGNORECASE)
+_NUMBER = re.compile(rb"\d{1,19}")
+_MONTHS = {
+    name: number
+    for number, name in enumerate(
+        (b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec"), start=1
+    )
+}
+# How Dovecot, and with luck others, orders what we ask for: one match instead of a walk through the tokens.
+_USUAL = re.compile(
+    rb'\d+ FETCH \(UID (\d{1,10}) INTERNALDATE "([^"]{20,26})" RFC822\.SIZE (\d{1,19}) '
+    rb"BODY\[HEADER\.FIELDS \([^)]*\)\] \{\d+\}",
+    re.IGNORECASE,
+)
+
+UNKNOWN_DATE = datetime(1970, 1, 1, tzinfo=UTC)
+"""For an INTERNALDATE that cannot be read: so old that it is nobody's news."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedItems:
+    """One message's items; None and empty where the server did not send them.
+
+    Attributes:
+        octets: of the one body section asked for; None where the response has none.
+        is_cut: the server had more of it than we keep.
+        is_slice: the server says it is the part from some offset, not the whole.
+    """
+
+    uid: int | None
+    internal_date: datetime
+    size_bytes: int
+    octets: bytes | None
+    is_cut: bool
+    is_slice: bool
+
+
+def read_fetch(response: Response) -> FetchedItems | None:
+    """The items of a FETCH response; None for any other response.
+
+    Raises:
+        ProtocolViolation: it cannot be read.
+    """
+    usual = _USUAL.fullmatch(response[0])
+    if usual is not None and len(response) == 3 and response[2] == b")":  # noqa: PLR2004 - text, literal, text
+        uid, date, size = usual.groups()
+        cut = is_cut(response[0], response[1])
+        return FetchedItems(int(uid), read_internal_date(date), int(size), response[1], cut, is_slice=False)
+    if not _FETCH.match(response[0]):
+        return None
+    values = parse(response)
+    if len(values) < 3 or not isinstance(values[2], list):  # noqa: PLR2004 - number, FETCH, items
+        raise ProtocolViolation("unreadable FETCH")
+    cut = any(is_cut(response[index], response[index + 1]) for index in range(0, len(response) - 1, 2))
+    return _read_items(values[2], cut=cut)
+
+
+def read_internal_date(text: bytes) -> datetime:
+    """INTERNALDATE in UTC; UNKNOWN_DATE where it is no date."""
+    found = _DATE.fullmatch(text)
+    if found is None:
+        return UNKNOWN_DATE
+    day, month, year, hour, minute, second, sign, zone_hours, zone_minutes = found.groups()
+    offset = int(zone_hours) * 60 + int(zone_minutes)
+    try:
+        local = datetime(
+            int(year), _MONTHS[month.lower()], int(day), int(hour), int(minute), min(int(second), 59), tzinfo=UTC
+        )
+        if not offset:
+            return local
+        zone = timezone(timedelta(minutes=-offset if sign == b"-" else offset))
+        return local.replace(tzinfo=zone).astimezone(UTC)
+    except (KeyError, ValueError, OverflowError):
+        return UNKNOWN_DATE
+
+
+def _read_items(items: list[Value], *, cut: bool) -> FetchedItems:
+    uid: int | None = None
+    date, size = UNKNOWN_DATE, 0
+    octets: bytes | None = None
+    is_slice = False
+    for name, value in zip(items[::2], items[1::2], strict=False):
+        word = name.upper() if isinstance(name, bytes) else b""
+        if word.startswith(b"BODY["):
+            # NIL is an empty section, which is how some servers send a message without these header fields.
+            octets, is_slice = (value if isinstance(value, bytes) else b""), word.endswith(b">")
+        elif not isinstance(value, bytes):
+            continue
+        elif word == b"UID":
+            uid = _number(value)
+        elif word == b"RFC822.SIZE":
+            size = _number(value)
+        elif word == b"INTERNALDATE":
+            date = read_internal_date(value)
+    return FetchedItems(uid, date, size, octets, cut, is_slice)
+
+
+def _number(text: bytes) -> int:
+    if not _NUMBER.fullmatch(text):
+        raise ProtocolViolation("not a number")
+    return int(text)

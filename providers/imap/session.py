@@ -1,0 +1,179 @@
+"""How is a mailbox read over IMAP: the provider contract in terms of folders, UIDs and cursors."""
+
+import heapq
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from typing import Literal
+
+import structlog
+
+from domain.changes import DiscoveredPage, FetchedMessage, FolderCursor, RemoteHeader, RemoteRef
+from domain.errors import ErrorCode, ProviderError
+from providers.base import Scope, Snapshot
+from providers.imap.connection import Connection
+from providers.imap.criteria import address_batches, any_of, since
+from providers.imap.cursor import FolderState, IMAPCursor
+from providers.imap.fetching import fetch_messages
+from providers.imap.folders import Folder
+from providers.imap.mailbox import RemoteMailbox
+
+HEADERS_PER_PAGE = 500
+REISSUE_IDLE_S = 9 * 60.0
+"""Well under the half hour of RFC 2177, because providers and routers drop quiet connections after ten minutes."""
+
+log = structlog.get_logger()
+
+
+class IMAPSession:
+    """`providers.base.MailSession` over one connection."""
+
+    def __init__(self, connection: Connection, *, max_message_bytes: int) -> None:
+        self._connection = connection
+        self._mailbox = RemoteMailbox(connection)
+        self._max_message_bytes = max_message_bytes
+
+    async def snapshot(self) -> Snapshot:
+        cursors: dict[str, FolderCursor] = {}
+        for folder, told in await self._mailbox.look():
+            state = told or await self._open(folder)
+            if state is not None:
+                cursors[folder.name] = IMAPCursor.at(state).stored()
+        return Snapshot(cursors)
+
+    async def date_of_latest(self, count: int) -> datetime | None:
+        latest: list[datetime] = []
+        for folder, _ in await self._mailbox.look():
+            if await self._open(folder) is not None:
+                latest = heapq.nlargest(count, latest + await self._mailbox.dates())
+        return latest[count - 1] if 0 < count <= len(latest) else None
+
+    async def discover(
+        self,
+        cursors: Mapping[str, FolderCursor],
+        *,
+        want: Literal["live", "history"],
+        scope: Scope | None = None,
+        folders: Sequence[str] | None = None,
+    ) -> AsyncIterator[DiscoveredPage]:
+        looked = await self._mailbox.look()
+        # A hint that names none of the folders read (the inbox, where All Mail is read) means: look at all.
+        hinted = [each for each in looked if folders is None or each[0].name in folders] or looked
+        for folder, told in hinted:
+            stored = cursors.get(folder.name)
+            if want == "history":
+                pages = self._history(folder, stored, scope.oldest if scope else None)
+            elif _nothing_new(stored, told):
+                continue
+            else:
+                pages = self._live(folder, stored)
+            async for page in pages:
+                yield page
+
+    async def fetch(self, refs: Sequence[RemoteRef]) -> AsyncIterator[FetchedMessage]:
+        async for message in fetch_messages(self._mailbox, refs, max_message_bytes=self._max_message_bytes):
+            yield message
+
+    async def search(self, addresses: Sequence[str], scope: Scope) -> AsyncIterator[DiscoveredPage]:
+        for folder, _ in await self._mailbox.look():
+            state = await self._open(folder)
+            if state is None:
+                continue
+            found: set[int] = set()
+            for batch in address_batches(addresses):
+                criteria = [since(scope.oldest)] if scope.oldest else []
+                found.update(await self._mailbox.find([*criteria, *any_of(batch)]))
+            waiting = sorted(found)
+            while waiting:
+                uids, waiting = waiting[-HEADERS_PER_PAGE:], waiting[:-HEADERS_PER_PAGE]
+                if not await self._still_open(folder, state):
+                    break
+                headers = _within(await self._mailbox.headers(uids, state, baseline=None), scope.oldest)
+                yield DiscoveredPage(folder.name, tuple(reversed(headers)), {}, len(uids), len(waiting))
+
+    # --- Within ---
+
+    async def _live(self, folder: Folder, stored: FolderCursor | None) -> AsyncIterator[DiscoveredPage]:
+        """What came since, oldest first. The state is read before anything is fetched; `n:*` is never asked."""
+        state = await self._open(folder)
+        if state is None:
+            return
+        cursor = IMAPCursor.from_stored(stored, state)
+        waiting = await self._mailbox.uids(cursor.live, state.uidnext - 1)
+        while waiting:
+            uids, waiting = waiting[:HEADERS_PER_PAGE], waiting[HEADERS_PER_PAGE:]
+            if not await self._still_open(folder, state):
+                return
+            headers = await self._mailbox.headers(uids, state, baseline=cursor.baseline)
+            cursor = cursor.after_live(uids[-1] + 1 if waiting else state.uidnext)
+            yield DiscoveredPage(folder.name, tuple(headers), cursor.stored(), len(uids), len(waiting))
+        final = cursor.after_live(state.uidnext)
+        if final.stored() != (stored if cursor.live < state.uidnext else cursor.stored()):
+            yield DiscoveredPage(folder.name, (), final.stored(), 0, 0)
+
+    async def _history(
+        self, folder: Folder, stored: FolderCursor | None, oldest: datetime | None
+    ) -> AsyncIterator[DiscoveredPage]:
+        """What was there when the mailbox was connected, newest first, as far back as the scope goes."""
+        if stored is None:
+            return
+        state = await self._open(folder)
+        if state is None:
+            return
+        cursor = IMAPCursor.from_stored(stored, state)
+        existing = await self._mailbox.uids(1, cursor.baseline - 1)
+        in_scope = existing if oldest is None else await self._mailbox.uids(1, cursor.baseline - 1, oldest=oldest)
+        waiting = [uid for uid in in_scope if uid not in cursor.seen]
+        while waiting:
+            uids, waiting = waiting[-HEADERS_PER_PAGE:], waiting[:-HEADERS_PER_PAGE]
+            if not await self._still_open(folder, state):
+                return
+            headers = await self._mailbox.headers(uids, state, baseline=cursor.baseline)
+            kept = _within(headers, oldest)
+            too_old = {_uid(header) for header in headers} - {_uid(header) for header in kept}
+            cursor = cursor.after_history((uid for uid in uids if uid not in too_old), existing)
+            yield DiscoveredPage(folder.name, tuple(reversed(kept)), cursor.stored(), len(uids), len(waiting))
+        if cursor.uidvalidity != stored["uidvalidity"]:
+            yield DiscoveredPage(folder.name, (), cursor.stored(), 0, 0)
+
+    async def _open(self, folder: Folder) -> FolderState | None:
+        state = await self._mailbox.open(folder)
+        if state is None:
+            log.warning("imap_folder_refused")
+        return state
+
+    async def _still_open(self, folder: Folder, state: FolderState) -> bool:
+        """Between two pages the caller may have used the session for another folder; the UIDs must hold still."""
+        present = await self._mailbox.keep_open(folder)
+        return present is not None and present.uidvalidity == state.uidvalidity
+
+
+class IdlingIMAPSession(IMAPSession):
+    """A session on a server that offers IDLE; `providers.base.IdleSession`."""
+
+    async def wait_for_news(self, folder: str) -> AsyncIterator[None]:
+        remote = await self._mailbox.folder(folder)
+        if remote is None or await self._open(remote) is None:
+            raise ProviderError(ErrorCode.CONNECTION_REFUSED, "The mail server does not open this folder.")
+        while True:
+            async with self._connection.idling() as idle:
+                # Whatever came while nobody was listening is covered by this: it makes the caller look.
+                yield
+                while await idle.changes_within(REISSUE_IDLE_S):
+                    yield
+            await self._connection.demand("NOOP")
+
+
+def _nothing_new(stored: FolderCursor | None, told: FolderState | None) -> bool:
+    if stored is None or told is None:
+        return False
+    cursor = IMAPCursor.from_stored(stored, told)
+    return cursor.uidvalidity == stored["uidvalidity"] and told.uidnext <= cursor.live
+
+
+def _within(headers: list[RemoteHeader], oldest: datetime | None) -> list[RemoteHeader]:
+    """The server counts by days; this is exact."""
+    return headers if oldest is None else [header for header in headers if header.received_at >= oldest]
+
+
+def _uid(header: RemoteHeader) -> int:
+    return int(header.remote_id.partition(":")[2])
