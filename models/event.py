@@ -21,8 +21,8 @@ class Event(Link):
     organisation_id: UUID
     position: int = fields.BigIntField()
     """Microseconds since 1970, unique in the organisation and rising in commit order."""
-    kind: str = fields.CharField(max_length=24)
-    origin: str | None = fields.CharField(max_length=8, null=True)
+    kind = fields.CharField(max_length=24)
+    origin = fields.CharField(max_length=8, null=True)
     thread_id: UUID | None = fields.UUIDField(null=True)
     message_id: UUID | None = fields.UUIDField(null=True)
     candidate_id: UUID | None = fields.UUIDField(null=True)
@@ -47,7 +47,7 @@ class AuditEntry(Link):
     organisation_id: UUID
     at: datetime = moment()
     actor_id: UUID | None = fields.UUIDField(null=True)
-    action: str = fields.CharField(max_length=64)
+    action = fields.CharField(max_length=64)
     subject_ids: list[str] = ArrayField("text", db_default=[])
     reason: str | None = fields.TextField(null=True)
 

@@ -16,9 +16,9 @@ class Job(Row):
         "models.Organisation", related_name=False, db_index=True
     )
     organisation_id: UUID
-    external_id: str = fields.CharField(max_length=200)
-    title: str = fields.CharField(max_length=300)
-    status: str = fields.CharField(max_length=16, db_default="OPEN")
+    external_id = fields.CharField(max_length=200)
+    title = fields.CharField(max_length=300)
+    status = fields.CharField(max_length=16, db_default="OPEN")
     created_at: datetime = moment()
 
     class Meta:
@@ -44,8 +44,8 @@ class Candidate(Row):
         "models.Organisation", related_name=False, db_index=True
     )
     organisation_id: UUID
-    external_id: str = fields.CharField(max_length=200)
-    name: str = fields.CharField(max_length=300)
+    external_id = fields.CharField(max_length=200)
+    name = fields.CharField(max_length=300)
     created_at: datetime = moment()
 
     class Meta:
@@ -62,9 +62,9 @@ class CandidateEmail(Row):
     organisation_id: UUID
     candidate: fields.ForeignKeyRelation[Candidate] = fields.ForeignKeyField("models.Candidate", related_name=False)
     candidate_id: UUID
-    address: str = fields.CharField(max_length=320)
-    canonical: str = fields.CharField(max_length=320)
-    base: str = fields.CharField(max_length=320)
+    address = fields.CharField(max_length=320)
+    canonical = fields.CharField(max_length=320)
+    base = fields.CharField(max_length=320)
     added_at: datetime = moment()
 
     class Meta:

@@ -26,19 +26,19 @@ class Mailbox(Row):
         "models.User", related_name=False, null=True, db_index=True
     )
     owner_id: UUID | None
-    provider: str = fields.CharField(max_length=16)
-    kind: str = fields.CharField(max_length=16)
-    address: str = fields.CharField(max_length=320)
-    canonical: str = fields.CharField(max_length=320)
-    base: str = fields.CharField(max_length=320)
+    provider = fields.CharField(max_length=16)
+    kind = fields.CharField(max_length=16)
+    address = fields.CharField(max_length=320)
+    canonical = fields.CharField(max_length=320)
+    base = fields.CharField(max_length=320)
     """For the guard (R1.7): whatever is delivered here under a tag is not a candidate's either."""
-    is_proven: bool = fields.BooleanField(db_default=False)
+    is_proven = fields.BooleanField(db_default=False)
     """The address counts as sender, participant and guard only once it is proven to be this mailbox's (R2.1)."""
     aliases: list[str] = ArrayField("text", db_default=[])
     excluded: list[str] = ArrayField("text", db_default=[])
     signature: str | None = fields.TextField(null=True)
-    is_primary: bool = fields.BooleanField(db_default=False)
-    sync_enabled: bool = fields.BooleanField(db_default=True)
+    is_primary = fields.BooleanField(db_default=False)
+    sync_enabled = fields.BooleanField(db_default=True)
     login: dict[str, Any] = fields.JSONField(db_default={})
     """Hosts, ports, security and user names: what the owner may see again."""
     credentials: bytes = fields.BinaryField()
@@ -48,7 +48,7 @@ class Mailbox(Row):
     consented_at: datetime = moment()
     connected_at: datetime = moment()
     disconnected_at: datetime | None = moment(null=True)
-    history_scope: str = fields.CharField(max_length=16)
+    history_scope = fields.CharField(max_length=16)
     history_oldest: datetime | None = moment(null=True)
     """Received at or after this is in scope; null for everything, and for NONE nothing older than connecting."""
     history_count: int | None = fields.IntField(null=True)
@@ -59,11 +59,11 @@ class Mailbox(Row):
     import_started_at: datetime | None = moment(null=True)
     import_finished_at: datetime | None = moment(null=True)
 
-    problem_code: str | None = fields.CharField(max_length=32, null=True)
+    problem_code = fields.CharField(max_length=32, null=True)
     problem_message: str | None = fields.TextField(null=True)
     problem_hint: str | None = fields.TextField(null=True)
     problem_since: datetime | None = moment(null=True)
-    needs_reauthorization: bool = fields.BooleanField(db_default=False)
+    needs_reauthorization = fields.BooleanField(db_default=False)
     failures: int = fields.IntField(db_default=0)
 
     requested_at: datetime = moment()
@@ -118,10 +118,10 @@ class LedgerEntry(Link):
     mailbox: fields.ForeignKeyRelation[Mailbox] = fields.ForeignKeyField("models.Mailbox", related_name=False)
     mailbox_id: UUID
     folder: str = fields.TextField()
-    remote_id: str = fields.CharField(max_length=200)
+    remote_id = fields.CharField(max_length=200)
     received_at: datetime = moment()
     size_bytes: int = fields.BigIntField()
-    origin: str = fields.CharField(max_length=8)
+    origin = fields.CharField(max_length=8)
     attempts: int = fields.IntField(db_default=0)
     """Counted before each start, so that a message that kills its worker is found out."""
     failures: int = fields.IntField(db_default=0)
@@ -146,7 +146,7 @@ class MailboxSearch(Row):
         "models.Candidate", related_name=False, null=True, on_delete=fields.SET_NULL, db_index=True
     )
     candidate_id: UUID | None
-    address: str = fields.CharField(max_length=320)
+    address = fields.CharField(max_length=320)
     requested_at: datetime = moment()
     due_at: datetime | None = moment(null=True)
     """When to run it (again): provider search lags, so it is repeated once. Null when done."""

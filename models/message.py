@@ -28,9 +28,9 @@ class Message(Row):
     """What makes it the same message in two mailboxes; domain.identity says how."""
     rfc_message_id: str | None = fields.TextField(null=True)
     references: list[str] = fields.JSONField(db_default=[])
-    direction: str = fields.CharField(max_length=8)
-    kind: str = fields.CharField(max_length=16)
-    origin: str = fields.CharField(max_length=8)
+    direction = fields.CharField(max_length=8)
+    kind = fields.CharField(max_length=16)
+    origin = fields.CharField(max_length=8)
     subject: str = fields.TextField()
     people: dict[str, Any] = fields.JSONField()
     """from, to, cc, bcc, reply_to and sender, each a list of {name, address, raw, canonical, user_id}."""
@@ -43,7 +43,7 @@ class Message(Row):
     text: str = fields.TextField()
     html: str | None = fields.TextField(null=True)
     defects: list[str] = fields.JSONField(db_default=[])
-    has_attachments: bool = fields.BooleanField(db_default=False)
+    has_attachments = fields.BooleanField(db_default=False)
     recorded_at: datetime = moment()
 
     class Meta:
@@ -62,7 +62,7 @@ class MessageCopy(Link):
     mailbox: fields.ForeignKeyRelation[Mailbox] = fields.ForeignKeyField("models.Mailbox", related_name=False)
     mailbox_id: UUID
     folder: str = fields.TextField()
-    remote_id: str = fields.CharField(max_length=200)
+    remote_id = fields.CharField(max_length=200)
     rfc_message_id_key: bytes | None = fields.BinaryField(null=True)
     received_at: datetime = moment()
     size_bytes: int = fields.BigIntField()
@@ -104,7 +104,7 @@ class Attachment(Row):
     content_type: str = fields.TextField()
     size_bytes: int = fields.BigIntField()
     content_id: str | None = fields.TextField(null=True)
-    is_inline: bool = fields.BooleanField()
+    is_inline = fields.BooleanField()
     blob_key: str = fields.TextField()
 
     class Meta:

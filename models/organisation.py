@@ -14,9 +14,9 @@ from models.base import Link, Row, moment
 class Organisation(Row):
     """A tenant. Nothing of one organisation is ever seen from another."""
 
-    name: str = fields.CharField(max_length=200)
+    name = fields.CharField(max_length=200)
     internal_domains: list[str] = ArrayField("text", db_default=[])
-    branch_policy: str = fields.CharField(max_length=16, db_default="PRIVATE")
+    branch_policy = fields.CharField(max_length=16, db_default="PRIVATE")
     event_position: int = fields.BigIntField(db_default=0)
     """The last position given to an event; its row lock puts events in commit order."""
     access_version: int = fields.BigIntField(db_default=0)
@@ -34,11 +34,11 @@ class User(Row):
         "models.Organisation", related_name=False, db_index=True
     )
     organisation_id: UUID
-    external_id: str = fields.CharField(max_length=200)
-    name: str = fields.CharField(max_length=200)
-    email: str = fields.CharField(max_length=320)
-    access_level: str = fields.CharField(max_length=16, db_default="HIRING_TEAM")
-    is_active: bool = fields.BooleanField(db_default=True)
+    external_id = fields.CharField(max_length=200)
+    name = fields.CharField(max_length=200)
+    email = fields.CharField(max_length=320)
+    access_level = fields.CharField(max_length=16, db_default="HIRING_TEAM")
+    is_active = fields.BooleanField(db_default=True)
     reads_since: datetime = moment()
     """Mail from before this counts as read: when the account, or its wider access, began."""
     created_at: datetime = moment()
@@ -57,9 +57,9 @@ class UserAddress(Link):
     organisation_id: UUID
     user: fields.ForeignKeyRelation[User] = fields.ForeignKeyField("models.User", related_name=False, db_index=True)
     user_id: UUID
-    address: str = fields.CharField(max_length=320)
-    canonical: str = fields.CharField(max_length=320)
-    base: str = fields.CharField(max_length=320)
+    address = fields.CharField(max_length=320)
+    canonical = fields.CharField(max_length=320)
+    base = fields.CharField(max_length=320)
 
     class Meta:
         table = "user_address"

@@ -23,7 +23,7 @@ class Thread(Row):
     organisation_id: UUID
     subject: str = fields.TextField()
     snippet: str = fields.TextField()
-    visibility: str = fields.CharField(max_length=8, db_default="SHARED")
+    visibility = fields.CharField(max_length=8, db_default="SHARED")
     readers: list[UUID] = ArrayField("uuid", db_default=[])
     """The principals that may read it; written together with `thread_reader`, in services.threading alone."""
     participants: list[dict[str, Any]] = fields.JSONField(db_default=[])
@@ -32,7 +32,7 @@ class Thread(Row):
     last_live_inbound_at: datetime | None = moment(null=True)
     """Live mail from outside makes a thread unread; imports do not."""
     message_count: int = fields.IntField(db_default=0)
-    has_attachments: bool = fields.BooleanField(db_default=False)
+    has_attachments = fields.BooleanField(db_default=False)
     forwarded_from_id: UUID | None = fields.UUIDField(null=True)
     created_at: datetime = moment()
 
@@ -77,7 +77,7 @@ class ThreadReader(Link):
     thread: fields.ForeignKeyRelation[Thread] = fields.ForeignKeyField("models.Thread", related_name=False)
     thread_id: UUID
     principal: UUID = fields.UUIDField()
-    reason: str = fields.CharField(max_length=16)
+    reason = fields.CharField(max_length=16)
     last_message_at: datetime = moment()
 
     class Meta:
