@@ -13,21 +13,110 @@ import nh3
 _HTML_CHARACTERS = 1_000_000
 _DEPTH = 200
 _ATTRIBUTES_PER_TAG = 1000
-_REOPENED = 100_000
+_TAGS = 30_000
+_REOPENED = 10_000
 """How many formatting elements a parser may have to open again in new blocks, as HTML prescribes."""
 _URL_LENGTH = 4096
 
 _STRUCTURE_TAGS = frozenset(
-    "address article aside blockquote br center dd div dl dt figcaption figure footer h1 h2 h3 h4 h5 h6 header hr li"
-    " main nav ol p pre section table tbody td tfoot th thead tr ul".split()
+    [
+        "address",
+        "article",
+        "aside",
+        "blockquote",
+        "br",
+        "center",
+        "dd",
+        "div",
+        "dl",
+        "dt",
+        "figcaption",
+        "figure",
+        "footer",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "header",
+        "hr",
+        "li",
+        "main",
+        "nav",
+        "ol",
+        "p",
+        "pre",
+        "section",
+        "table",
+        "tbody",
+        "td",
+        "tfoot",
+        "th",
+        "thead",
+        "tr",
+        "ul",
+    ]
 )
 _INLINE_TAGS = frozenset(
-    "a abbr acronym b bdi bdo big caption cite code col colgroup dfn em font i img ins kbd mark q s samp small span"
-    " strike strong sub sup tt u var wbr del".split()
+    [
+        "a",
+        "abbr",
+        "acronym",
+        "b",
+        "bdi",
+        "bdo",
+        "big",
+        "caption",
+        "cite",
+        "code",
+        "col",
+        "colgroup",
+        "dfn",
+        "em",
+        "font",
+        "i",
+        "img",
+        "ins",
+        "kbd",
+        "mark",
+        "q",
+        "s",
+        "samp",
+        "small",
+        "span",
+        "strike",
+        "strong",
+        "sub",
+        "sup",
+        "tt",
+        "u",
+        "var",
+        "wbr",
+        "del",
+    ]
 )
 _CONTENT_DROPPED = frozenset(
-    "applet embed frameset iframe head math noembed noframes noscript object script select style svg template textarea"
-    " title xmp".split()
+    [
+        "applet",
+        "embed",
+        "frameset",
+        "iframe",
+        "head",
+        "math",
+        "noembed",
+        "noframes",
+        "noscript",
+        "object",
+        "script",
+        "select",
+        "style",
+        "svg",
+        "template",
+        "textarea",
+        "title",
+        "xmp",
+    ]
 )
 _ATTRIBUTES = {
     "*": {"align", "bgcolor", "dir", "height", "lang", "style", "title", "valign", "width"},
@@ -42,12 +131,60 @@ _ATTRIBUTES = {
     "tr": {"background"},
 }
 _STYLE_PROPERTIES = frozenset(
-    "background-color border border-bottom border-collapse border-color border-left border-radius border-right"
-    " border-spacing border-style border-top border-width clear color direction display float font font-family font-size"
-    " font-style font-variant font-weight height letter-spacing line-height list-style-type margin margin-bottom"
-    " margin-left margin-right margin-top max-height max-width min-height min-width padding padding-bottom padding-left"
-    " padding-right padding-top text-align text-decoration text-indent text-transform vertical-align white-space width"
-    " word-break word-spacing word-wrap overflow-wrap".split()
+    [
+        "background-color",
+        "border",
+        "border-bottom",
+        "border-collapse",
+        "border-color",
+        "border-left",
+        "border-radius",
+        "border-right",
+        "border-spacing",
+        "border-style",
+        "border-top",
+        "border-width",
+        "clear",
+        "color",
+        "direction",
+        "display",
+        "float",
+        "font",
+        "font-family",
+        "font-size",
+        "font-style",
+        "font-variant",
+        "font-weight",
+        "height",
+        "letter-spacing",
+        "line-height",
+        "list-style-type",
+        "margin",
+        "margin-bottom",
+        "margin-left",
+        "margin-right",
+        "margin-top",
+        "max-height",
+        "max-width",
+        "min-height",
+        "min-width",
+        "padding",
+        "padding-bottom",
+        "padding-left",
+        "padding-right",
+        "padding-top",
+        "text-align",
+        "text-decoration",
+        "text-indent",
+        "text-transform",
+        "vertical-align",
+        "white-space",
+        "width",
+        "word-break",
+        "word-spacing",
+        "word-wrap",
+        "overflow-wrap",
+    ]
 )
 _STYLE_VALUE = re.compile(r"""[A-Za-z0-9#%.,\s'"!_()-]{1,300}""")
 _STYLE_CALLS = re.compile(r"([a-z-]+)\(", re.IGNORECASE)
@@ -63,14 +200,20 @@ _TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9]{0,20})([^<>]*)")
 _CLEAN_TAG = re.compile(r"""<(/?)([a-z0-9]+)((?:\s[a-z-]+="[^"]*")*)\s?/?>""")
 _CLEAN_ATTRIBUTE = re.compile(r"""\s([a-z-]+)="([^"]*)\"""")
 _ANY_TAG = re.compile(r"<[^<>]*>")
-_VOID = frozenset("area base br col embed hr img input link meta param source track wbr".split())
-_CLOSED_BY_OTHERS = frozenset("colgroup dd dt html body head li option p tbody td tfoot th thead tr".split())
-_FORMATTING = frozenset("a b big code em font i nobr s small strike strong tt u".split())
+_VOID = frozenset(
+    ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"]
+)
+_CLOSED_BY_OTHERS = frozenset(
+    ["colgroup", "dd", "dt", "html", "body", "head", "li", "option", "p", "tbody", "td", "tfoot", "th", "thead", "tr"]
+)
+_FORMATTING = frozenset(
+    ["a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u"]
+)
 
 
 def sanitise(html: str) -> str:
     """The stored form: no script, style sheet, form, handler or class, no link but web, mail and telephone; links open
-    apart. Idempotent but for what was cut. HTML that is larger or deeper than any mail needs becomes its plain text.
+    apart. HTML that is larger, deeper or more tangled than any mail needs becomes its plain text.
     """
     html = html[:_HTML_CHARACTERS]
     if not _is_bearable(html):
@@ -120,9 +263,10 @@ def to_text(html: str) -> str:
 
 def _is_bearable(html: str) -> bool:
     """Whether an HTML parser takes linear time: nesting, attributes and formatting to be opened again are few."""
-    depth = reopened = 0
-    open_formatting = 0
-    for match in _TAG.finditer(html):
+    if html.count("<") > 2 * _TAGS:
+        return False
+    depth = reopened = open_formatting = 0
+    for count, match in enumerate(_TAG.finditer(html)):
         closes, name, attributes = match[1], match[2].lower(), match[3]
         if (
             len(attributes) > _ATTRIBUTES_PER_TAG
@@ -132,11 +276,11 @@ def _is_bearable(html: str) -> bool:
         step = -1 if closes else 1
         if name in _FORMATTING:
             open_formatting = max(open_formatting + step, 0)
-        else:
+        elif name in _STRUCTURE_TAGS and name not in _VOID:
             reopened += open_formatting
         if name not in _VOID and name not in _CLOSED_BY_OTHERS:
             depth = max(depth + step, 0)
-        if depth > _DEPTH or reopened > _REOPENED:
+        if depth > _DEPTH or reopened > _REOPENED or count > _TAGS:
             return False
     return True
 
@@ -206,7 +350,9 @@ _text_cleaner = nh3.Cleaner(
 class _Writer:
     """Writes cleaned HTML as lines of text."""
 
-    _APART = frozenset("address blockquote dl figure h1 h2 h3 h4 h5 h6 ol p pre table ul".split())
+    _APART = frozenset(
+        ["address", "blockquote", "dl", "figure", "h1", "h2", "h3", "h4", "h5", "h6", "ol", "p", "pre", "table", "ul"]
+    )
     """Blocks with an empty line around them."""
 
     def __init__(self) -> None:

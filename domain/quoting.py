@@ -14,6 +14,8 @@ _ATTRIBUTION_LENGTH = 400
 _LOOKED_AT = 300
 """Characters of a line that are looked at; what tells history from answers is never further in."""
 _SIGNATURE_WORDS = 9
+_WRAPPED_AT = 60
+"""Lines that were broken in transport are about this long at least."""
 
 _WRITTEN = (
     "wrote:", "writes:", "said:", "schrieb:", "geschrieben:", "a écrit :", "a écrit:", "escribió:", "schreef:",
@@ -48,7 +50,7 @@ _OTHER_FIELDS = frozenset(
     {
         "sent", "date", "to", "cc", "subject", "reply-to", "importance", "when", "where", "attachments",
         "gesendet", "datum", "an", "betreff", "kopie", "wichtigkeit", "antwort an",
-        "envoyé", "envoyé le", "à", "objet", "enviado", "enviado el", "fecha", "para", "asunto",
+        "envoyé", "envoyé le", "message du", "copie à", "sujet", "à", "objet", "enviado", "enviado el", "fecha", "para", "asunto",
         "verzonden", "verzonden op", "aan", "onderwerp", "inviato", "data", "a", "oggetto", "assunto",
         "skickat", "till", "ämne", "sendt", "til", "emne", "wysłano", "do", "temat",
         "отправлено", "дата", "кому", "тема", "发送时间", "收件人", "主题", "日期",
@@ -96,7 +98,7 @@ def reply_text(text: str) -> str:
     reply = "\n".join(lines[index].rstrip() for index in kept).strip("\n")
     if is_whole and beyond and kept and kept[-1] == len(lines) - 1:
         reply += beyond
-    return reply.strip() and reply.strip("\n") or text.strip()
+    return (reply.strip() and reply.strip("\n")) or text.strip()
 
 
 def _capped(text: str) -> tuple[str, str]:
@@ -108,6 +110,9 @@ def _capped(text: str) -> tuple[str, str]:
 
 def _kinds(lines: list[str]) -> list[_Kind]:
     kinds = [_kind(line) for line in lines]
+    for index in range(1, len(lines)):
+        if kinds[index] is _Kind.TEXT and kinds[index - 1] is _Kind.QUOTED and _wraps(lines[index - 1], lines[index]):
+            kinds[index] = _Kind.QUOTED
     index = 0
     while index < len(lines):
         if kinds[index] is _Kind.TEXT:
@@ -135,6 +140,11 @@ def _kind(line: str) -> _Kind:
     if not start.strip("\u200b\u1427\ufeff"):
         return _Kind.EMPTY
     return _Kind.QUOTED if _QUOTE_MARK.match(start) else _Kind.TEXT
+
+
+def _wraps(quoted: str, line: str) -> bool:
+    """Whether a long quoted line was broken in transport, its rest left without a mark."""
+    return len(quoted) >= _WRAPPED_AT and line[:1].islower()
 
 
 def _is_separator(line: str) -> bool:
@@ -197,7 +207,7 @@ def _is_zoned_date(line: str) -> bool:
     """`2016-03-03 17:21 GMT+01:00 Ana Silva`, `2013/7/20 Ana <ana@…>`: marks that need no verb."""
     if not _STARTS_WITH_DATE.match(line):
         return False
-    return " GMT" in line[:24] and not line.endswith("<") or (line.endswith(">") and bool(_ADDRESS.search(line)))
+    return (" GMT" in line[:24] and not line.endswith("<")) or (line.endswith(">") and bool(_ADDRESS.search(line)))
 
 
 def _is_attribution(joined: str, *, before_quotation: bool) -> bool:
@@ -224,9 +234,9 @@ def _start_of_history(kinds: list[_Kind]) -> int:
     for index, kind in enumerate(kinds):
         if kind is _Kind.TEXT:
             has_text = True
-        elif kind is _Kind.HISTORY and has_text:
-            return index
-        elif kind is _Kind.ATTRIBUTION and has_text and _next_kind(kinds, index) is not _Kind.QUOTED:
+        elif (kind is _Kind.HISTORY and has_text) or (
+            kind is _Kind.ATTRIBUTION and has_text and _next_kind(kinds, index) is not _Kind.QUOTED
+        ):
             return index
     return len(kinds)
 

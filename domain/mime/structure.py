@@ -10,10 +10,10 @@ Source: RFC 2045, RFC 2046, RFC 5322.
 
 import binascii
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from domain.mime import charsets
 from domain.mime.parameters import ParameterisedValue, read_parameterised
 
 MESSAGE_BYTES = 64 * 1024 * 1024
@@ -24,6 +24,7 @@ _PARTS = 1000
 _DEPTH = 24
 _BASE64_RUNS = 1000
 _BROKEN_LINES = 3
+_LOOKED_AT_BYTES = 200
 _BOUNDARY_LENGTH = 256
 """RFC 2046 allows 70; longer ones are seen."""
 
@@ -40,6 +41,19 @@ class _Budget:
 
     parts: int = _PARTS
     defects: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """A stretch of the message; nothing is copied before a leaf is reached."""
+
+    raw: bytes
+    start: int
+    end: int
+
+    @property
+    def bytes(self) -> bytes:
+        return self.raw[self.start : self.end]
 
 
 @dataclass(frozen=True)
@@ -89,50 +103,56 @@ def read_structure(raw: bytes) -> tuple[Part, tuple[str, ...]]:
         budget.defects.add("message_truncated")
     if b"\n" not in raw and b"\r" in raw:
         raw = raw.replace(b"\r", b"\n")
-    root = _read_part(raw, budget, depth=0, default_type="text/plain")
+    root = _read_part(_Section(raw, 0, len(raw)), budget, depth=0, default_type="text/plain")
     return root, tuple(sorted(budget.defects))
 
 
 def read_headers(raw: bytes) -> tuple[tuple[str, bytes], ...]:
     """The header block at the start of `raw`: lower-case names and values as sent. Never raises."""
-    headers, _ = _read_header_block(raw, _Budget())
+    headers, _ = _read_header_block(_Section(raw, 0, len(raw)), _Budget())
     return headers
 
 
-def _read_part(raw: bytes, budget: _Budget, *, depth: int, default_type: str) -> Part:
-    headers, body_start = _read_header_block(raw, budget)
-    body = raw[body_start:]
+def _read_part(section: _Section, budget: _Budget, *, depth: int, default_type: str) -> Part:
+    headers, body_start = _read_header_block(section, budget)
+    body = _Section(section.raw, body_start, section.end)
+    children: tuple[Part, ...] = ()
     content_type = _content_type(headers, default_type)
-    if not content_type.value.startswith("multipart/"):
-        return Part(headers, body, default_type=default_type)
-    boundary = charsets.decode(content_type.parameters.get("boundary", "").encode()).rstrip()
-    if not boundary or len(boundary) > _BOUNDARY_LENGTH:
-        budget.defects.add("boundary_missing")
-        return Part(headers, body, default_type=default_type)
-    if depth >= _DEPTH:
-        budget.defects.add("nested_too_deep")
-        return Part(headers, body, default_type=default_type)
-    child_default = "message/rfc822" if content_type.value == "multipart/digest" else "text/plain"
+    if content_type.value.startswith("multipart/"):
+        child_default = "message/rfc822" if content_type.value == "multipart/digest" else "text/plain"
+        boundary = content_type.parameters.get("boundary", "").rstrip().encode()
+        if not boundary or len(boundary) > _BOUNDARY_LENGTH:
+            budget.defects.add("boundary_missing")
+        elif depth >= _DEPTH:
+            budget.defects.add("nested_too_deep")
+        else:
+            children = _read_children(body, boundary, budget, depth=depth + 1, default_type=child_default)
+    return Part(headers, b"" if children else body.bytes, children, default_type)
+
+
+def _read_children(
+    body: _Section, boundary: bytes, budget: _Budget, *, depth: int, default_type: str
+) -> tuple[Part, ...]:
+    sections = _sections(body, boundary, budget)
+    if not sections:
+        budget.defects.add("boundary_not_found")
     children: list[Part] = []
-    for section in _sections(body, boundary.encode("utf-8"), budget):
+    for section in sections:
         if budget.parts <= 0:
             budget.defects.add("too_many_parts")
             break
         budget.parts -= 1
-        children.append(_read_part(section, budget, depth=depth + 1, default_type=child_default))
-    if not children:
-        budget.defects.add("boundary_not_found")
-        return Part(headers, body, default_type=default_type)
-    return Part(headers, b"", tuple(children), default_type)
+        children.append(_read_part(section, budget, depth=depth, default_type=default_type))
+    return tuple(children)
 
 
-def _sections(body: bytes, boundary: bytes, budget: _Budget) -> list[bytes]:
+def _sections(body: _Section, boundary: bytes, budget: _Budget) -> list[_Section]:
     """What stands between the boundary lines; the last runs to the end where the closing line is missing."""
-    sections: list[bytes] = []
+    sections: list[_Section] = []
     start: int | None = None
     for line_start, line_end, closes in _boundary_lines(body, b"--" + boundary):
         if start is not None:
-            sections.append(_without_last_line_end(body, start, line_start))
+            sections.append(_Section(body.raw, start, _before_line_end(body.raw, start, line_start)))
         start = line_end
         if closes:
             return sections
@@ -140,95 +160,92 @@ def _sections(body: bytes, boundary: bytes, budget: _Budget) -> list[bytes]:
             break
     if start is not None:
         budget.defects.add("not_closed")
-        sections.append(body[start:])
+        sections.append(_Section(body.raw, start, body.end))
     return sections
 
 
-def _boundary_lines(body: bytes, delimiter: bytes) -> "list[tuple[int, int, bool]]":
+def _boundary_lines(body: _Section, delimiter: bytes) -> Iterator[tuple[int, int, bool]]:
     """Start, end and whether it closes, of each line that is the delimiter."""
-    lines: list[tuple[int, int, bool]] = []
-    position = body.find(delimiter)
-    while position >= 0 and len(lines) <= _PARTS + 1:
+    raw = body.raw
+    position = raw.find(delimiter, body.start, body.end)
+    while position >= 0:
         after = position + len(delimiter)
-        line_feed = body.find(b"\n", after)
-        line_end = len(body) if line_feed < 0 else line_feed + 1
-        rest = body[after : min(line_end, after + 200)].strip(b" \t\r\n")
-        if (position == 0 or body[position - 1] == _LINE_FEED) and rest in {b"", b"--"}:
-            lines.append((position, line_end, rest == b"--"))
-            position = body.find(delimiter, line_end)
-        else:
-            position = body.find(delimiter, after)
-    return lines
+        line_end = _end_of_line(raw, after, body.end)
+        rest = raw[after : min(line_end, after + _LOOKED_AT_BYTES)].strip(b" \t\r\n")
+        if (position == body.start or raw[position - 1] == _LINE_FEED) and rest in {b"", b"--"}:
+            yield position, line_end, rest == b"--"
+            after = line_end
+        position = raw.find(delimiter, after, body.end)
 
 
-def _without_last_line_end(body: bytes, start: int, end: int) -> bytes:
+def _before_line_end(raw: bytes, start: int, end: int) -> int:
     """The line end before a boundary belongs to the boundary."""
-    if end > start and body[end - 1] == _LINE_FEED:
+    if end > start and raw[end - 1] == _LINE_FEED:
         end -= 1
-        if end > start and body[end - 1] == _CARRIAGE_RETURN:
+        if end > start and raw[end - 1] == _CARRIAGE_RETURN:
             end -= 1
-    return body[start:end]
+    return max(end, start)
 
 
-def _read_header_block(raw: bytes, budget: _Budget) -> tuple[tuple[tuple[str, bytes], ...], int]:
+def _read_header_block(section: _Section, budget: _Budget) -> tuple[tuple[tuple[str, bytes], ...], int]:
     """The headers, and where the body starts."""
+    raw, position = section.raw, section.start
+    limit = min(section.end, section.start + _HEADER_BLOCK_BYTES)
     headers: list[tuple[str, bytes]] = []
-    name, value_start, position = "", 0, 0
-    limit = min(len(raw), _HEADER_BLOCK_BYTES)
+    name, value_start = "", 0
+    body_start: int | None = None
 
     def finish(end: int) -> None:
         if name and len(headers) < _HEADERS_PER_PART:
             headers.append((name, raw[value_start:end].strip(b" \t\r\n")))
 
-    body_start = None
     while position < limit and body_start is None:
-        line_end = _end_of_line(raw, position)
-        if raw[position] == _LINE_FEED or raw.startswith(b"\r\n", position):
+        line_end = _end_of_line(raw, position, section.end)
+        if _is_empty_line(raw, position):
             body_start = line_end
         elif match := _HEADER_LINE.match(raw, position, line_end):
             finish(position)
             name, value_start = match[1].decode("ascii").lower(), match.end()
-        elif not _continues(raw, position, within_headers=bool(name)):
-            if not _headers_go_on(raw, line_end):
+        elif not (name and raw[position] in b" \t"):
+            if not _headers_go_on(raw, line_end, section.end):
                 budget.defects.add("header_end_missing")
                 body_start = position
-            elif position > 0:
+            elif position > section.start:
                 budget.defects.add("header_malformed")
             finish(position)
             name = ""
         if body_start is None:
             position = line_end
     finish(min(position, limit))
-    if body_start is None and position < len(raw):
+    if body_start is None and position < section.end:
         budget.defects.add("headers_too_long")
-        body_start = _after_blank_line(raw, position)
-    return tuple(headers), len(raw) if body_start is None else body_start
+        body_start = _after_empty_line(raw, position, section.end)
+    return tuple(headers), section.end if body_start is None else body_start
 
 
-def _end_of_line(raw: bytes, position: int) -> int:
-    line_feed = raw.find(b"\n", position)
-    return len(raw) if line_feed < 0 else line_feed + 1
+def _end_of_line(raw: bytes, position: int, end: int) -> int:
+    line_feed = raw.find(b"\n", position, end)
+    return end if line_feed < 0 else line_feed + 1
 
 
-def _continues(raw: bytes, position: int, *, within_headers: bool) -> bool:
-    """Whether the line belongs to the header before it."""
-    return within_headers and raw[position] in b" \t"
+def _is_empty_line(raw: bytes, position: int) -> bool:
+    return raw.startswith((b"\n", b"\r\n"), position)
 
 
-def _headers_go_on(raw: bytes, position: int) -> bool:
+def _headers_go_on(raw: bytes, position: int, end: int) -> bool:
     """Whether a header follows within a few lines: then the line before was a broken one, not the body's first."""
     for _ in range(_BROKEN_LINES):
-        if _HEADER_LINE.match(raw, position) and raw[position : position + 4].lower() != b"http":
-            return True
-        if raw[position : position + 2] in {b"", b"\r\n"} or raw.startswith(b"\n", position):
+        if position >= end or _is_empty_line(raw, position):
             return False
-        position = _end_of_line(raw, position)
+        if _HEADER_LINE.match(raw, position, end) and raw[position : position + 4].lower() != b"http":
+            return True
+        position = _end_of_line(raw, position, end)
     return False
 
 
-def _after_blank_line(raw: bytes, position: int) -> int:
-    ends = [found + len(gap) for gap in (b"\n\n", b"\n\r\n") if (found := raw.find(gap, max(position - 1, 0))) >= 0]
-    return min(ends, default=len(raw))
+def _after_empty_line(raw: bytes, position: int, end: int) -> int:
+    ends = [found + len(gap) for gap in (b"\n\n", b"\n\r\n") if (found := raw.find(gap, position - 1, end)) >= 0]
+    return min(ends, default=end)
 
 
 def _content_type(headers: tuple[tuple[str, bytes], ...], default_type: str) -> ParameterisedValue:
