@@ -3,7 +3,6 @@
 from uuid import UUID
 
 from tortoise import fields
-from tortoise.fields.data import DatetimeField
 from tortoise.models import Model
 
 from domain.ids import new_id
@@ -25,8 +24,3 @@ class Link(Model):
 
     class Meta:
         abstract = True
-
-
-def moment(*, null: bool = False) -> DatetimeField:
-    """A point in time, aware UTC, written by the application from `domain.clock`."""
-    return DatetimeField(null=null)

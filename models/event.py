@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from uuid import UUID
 
 from tortoise import fields
 from tortoise.contrib.postgres.fields import ArrayField
 
-from models.base import Link, moment
+from models.base import Link
 from models.organisation import Organisation
 
 
@@ -45,7 +44,7 @@ class AuditEntry(Link):
         "models.Organisation", related_name=False
     )
     organisation_id: UUID
-    at: datetime = moment()
+    at = fields.DatetimeField()
     actor_id: UUID | None = fields.UUIDField(null=True)
     action = fields.CharField(max_length=64)
     subject_ids: list[str] = ArrayField("text", db_default=[])

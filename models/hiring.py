@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from uuid import UUID
 
 from tortoise import fields
 
-from models.base import Link, Row, moment
+from models.base import Link, Row
 from models.organisation import Organisation, User
 
 
@@ -19,7 +18,7 @@ class Job(Row):
     external_id = fields.CharField(max_length=200)
     title = fields.CharField(max_length=300)
     status = fields.CharField(max_length=16, db_default="OPEN")
-    created_at: datetime = moment()
+    created_at = fields.DatetimeField()
 
     class Meta:
         table = "job"
@@ -46,7 +45,7 @@ class Candidate(Row):
     organisation_id: UUID
     external_id = fields.CharField(max_length=200)
     name = fields.CharField(max_length=300)
-    created_at: datetime = moment()
+    created_at = fields.DatetimeField()
 
     class Meta:
         table = "candidate"
@@ -65,7 +64,7 @@ class CandidateEmail(Row):
     address = fields.CharField(max_length=320)
     canonical = fields.CharField(max_length=320)
     base = fields.CharField(max_length=320)
-    added_at: datetime = moment()
+    added_at = fields.DatetimeField()
 
     class Meta:
         table = "candidate_email"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +9,7 @@ from tortoise import fields
 from tortoise.contrib.postgres.fields import ArrayField
 from tortoise.indexes import Index
 
-from models.base import Link, Row, moment
+from models.base import Link, Row
 from models.hiring import Candidate
 from models.organisation import Organisation, User
 
@@ -45,39 +44,39 @@ class Mailbox(Row):
     """Passwords or tokens, sealed and bound to this row."""
 
     consented_by: UUID = fields.UUIDField()
-    consented_at: datetime = moment()
-    connected_at: datetime = moment()
-    disconnected_at: datetime | None = moment(null=True)
+    consented_at = fields.DatetimeField()
+    connected_at = fields.DatetimeField()
+    disconnected_at = fields.DatetimeField(null=True)
     history_scope = fields.CharField(max_length=16)
-    history_oldest: datetime | None = moment(null=True)
+    history_oldest = fields.DatetimeField(null=True)
     """Received at or after this is in scope; null for everything, and for NONE nothing older than connecting."""
     history_count: int | None = fields.IntField(null=True)
     """For LATEST: how many. The first run turns it into `history_oldest`."""
 
     import_scanned: int = fields.IntField(db_default=0)
     import_total: int | None = fields.IntField(null=True)
-    import_started_at: datetime | None = moment(null=True)
-    import_finished_at: datetime | None = moment(null=True)
+    import_started_at = fields.DatetimeField(null=True)
+    import_finished_at = fields.DatetimeField(null=True)
 
     problem_code = fields.CharField(max_length=32, null=True)
     problem_message: str | None = fields.TextField(null=True)
     problem_hint: str | None = fields.TextField(null=True)
-    problem_since: datetime | None = moment(null=True)
+    problem_since = fields.DatetimeField(null=True)
     needs_reauthorization = fields.BooleanField(db_default=False)
     failures: int = fields.IntField(db_default=0)
 
-    requested_at: datetime = moment()
+    requested_at = fields.DatetimeField()
     """When somebody last asked for a sync: a run that began before it does another round."""
-    next_run_at: datetime | None = moment(null=True)
+    next_run_at = fields.DatetimeField(null=True)
     """When it is due. Null only while it is switched off, disconnected or waiting for its owner."""
     lease_token: int = fields.BigIntField(db_default=0)
     """Fencing: moves with every lease, and every transaction of a sync names the one it holds."""
-    lease_until: datetime | None = moment(null=True)
+    lease_until = fields.DatetimeField(null=True)
     watch_token: UUID | None = fields.UUIDField(null=True)
-    watch_until: datetime | None = moment(null=True)
+    watch_until = fields.DatetimeField(null=True)
     """Which watch process holds its IDLE connection, and until when without a further word."""
-    last_synced_at: datetime | None = moment(null=True)
-    complete_until: datetime | None = moment(null=True)
+    last_synced_at = fields.DatetimeField(null=True)
+    complete_until = fields.DatetimeField(null=True)
 
     class Meta:
         table = "mailbox"
@@ -119,14 +118,14 @@ class LedgerEntry(Link):
     mailbox_id: UUID
     folder: str = fields.TextField()
     remote_id = fields.CharField(max_length=200)
-    received_at: datetime = moment()
+    received_at = fields.DatetimeField()
     size_bytes: int = fields.BigIntField()
     origin = fields.CharField(max_length=8)
     attempts: int = fields.IntField(db_default=0)
     """Counted before each start, so that a message that kills its worker is found out."""
     failures: int = fields.IntField(db_default=0)
     """Times that it was fetched and could not be read."""
-    next_attempt_at: datetime = moment()
+    next_attempt_at = fields.DatetimeField()
     quarantine_reason: str | None = fields.TextField(null=True)
 
     class Meta:
@@ -147,11 +146,11 @@ class MailboxSearch(Row):
     )
     candidate_id: UUID | None
     address = fields.CharField(max_length=320)
-    requested_at: datetime = moment()
-    due_at: datetime | None = moment(null=True)
+    requested_at = fields.DatetimeField()
+    due_at = fields.DatetimeField(null=True)
     """When to run it (again): provider search lags, so it is repeated once. Null when done."""
     rounds: int = fields.IntField(db_default=0)
-    finished_at: datetime | None = moment(null=True)
+    finished_at = fields.DatetimeField(null=True)
     found: int = fields.IntField(db_default=0)
 
     class Meta:

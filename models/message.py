@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from tortoise import fields
 
-from models.base import Link, Row, moment
+from models.base import Link, Row
 from models.hiring import Candidate, CandidateEmail
 from models.mailbox import Mailbox
 from models.organisation import Organisation
@@ -36,15 +35,15 @@ class Message(Row):
     """from, to, cc, bcc, reply_to and sender, each a list of {name, address, raw, canonical, user_id}."""
     sender_user_id: UUID | None = fields.UUIDField(null=True)
     """The colleague who wrote it: the one person who is shown Bcc."""
-    sent_at: datetime = moment()
-    received_at: datetime = moment()
+    sent_at = fields.DatetimeField()
+    received_at = fields.DatetimeField()
     snippet: str = fields.TextField()
     reply_text: str = fields.TextField()
     text: str = fields.TextField()
     html: str | None = fields.TextField(null=True)
     defects: list[str] = fields.JSONField(db_default=[])
     has_attachments = fields.BooleanField(db_default=False)
-    recorded_at: datetime = moment()
+    recorded_at = fields.DatetimeField()
 
     class Meta:
         table = "message"
@@ -64,7 +63,7 @@ class MessageCopy(Link):
     folder: str = fields.TextField()
     remote_id = fields.CharField(max_length=200)
     rfc_message_id_key: bytes | None = fields.BinaryField(null=True)
-    received_at: datetime = moment()
+    received_at = fields.DatetimeField()
     size_bytes: int = fields.BigIntField()
     source_key: str = fields.TextField()
     """Where the bytes lie as this mailbox received them."""

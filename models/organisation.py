@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from uuid import UUID
 
 from tortoise import fields
 from tortoise.contrib.postgres.fields import ArrayField
 
-from models.base import Link, Row, moment
+from models.base import Link, Row
 
 
 class Organisation(Row):
@@ -21,7 +20,7 @@ class Organisation(Row):
     """The last position given to an event; its row lock puts events in commit order."""
     access_version: int = fields.BigIntField(db_default=0)
     """Moves whenever anybody's principals may have changed."""
-    created_at: datetime = moment()
+    created_at = fields.DatetimeField()
 
     class Meta:
         table = "organisation"
@@ -39,9 +38,9 @@ class User(Row):
     email = fields.CharField(max_length=320)
     access_level = fields.CharField(max_length=16, db_default="HIRING_TEAM")
     is_active = fields.BooleanField(db_default=True)
-    reads_since: datetime = moment()
+    reads_since = fields.DatetimeField()
     """Mail from before this counts as read: when the account, or its wider access, began."""
-    created_at: datetime = moment()
+    created_at = fields.DatetimeField()
 
     class Meta:
         table = "user_account"

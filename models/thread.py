@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from tortoise import fields
 from tortoise.contrib.postgres.fields import ArrayField
 
-from models.base import Link, Row, moment
+from models.base import Link, Row
 from models.hiring import Candidate
 from models.organisation import Organisation, User
 
@@ -28,13 +27,13 @@ class Thread(Row):
     """The principals that may read it; written together with `thread_reader`, in services.threading alone."""
     participants: list[dict[str, Any]] = fields.JSONField(db_default=[])
     last_message: dict[str, Any] = fields.JSONField(db_default={})
-    last_message_at: datetime = moment()
-    last_live_inbound_at: datetime | None = moment(null=True)
+    last_message_at = fields.DatetimeField()
+    last_live_inbound_at = fields.DatetimeField(null=True)
     """Live mail from outside makes a thread unread; imports do not."""
     message_count: int = fields.IntField(db_default=0)
     has_attachments = fields.BooleanField(db_default=False)
     forwarded_from_id: UUID | None = fields.UUIDField(null=True)
-    created_at: datetime = moment()
+    created_at = fields.DatetimeField()
 
     class Meta:
         table = "thread"
@@ -78,7 +77,7 @@ class ThreadReader(Link):
     thread_id: UUID
     principal: UUID = fields.UUIDField()
     reason = fields.CharField(max_length=16)
-    last_message_at: datetime = moment()
+    last_message_at = fields.DatetimeField()
 
     class Meta:
         table = "thread_reader"
@@ -93,7 +92,7 @@ class ThreadCandidate(Link):
     thread_id: UUID
     candidate: fields.ForeignKeyRelation[Candidate] = fields.ForeignKeyField("models.Candidate", related_name=False)
     candidate_id: UUID
-    last_message_at: datetime = moment()
+    last_message_at = fields.DatetimeField()
 
     class Meta:
         table = "thread_candidate"
@@ -110,7 +109,7 @@ class ThreadRead(Link):
         "models.Thread", related_name=False, db_index=True
     )
     thread_id: UUID
-    read_until: datetime = moment()
+    read_until = fields.DatetimeField()
 
     class Meta:
         table = "thread_read"

@@ -279,9 +279,9 @@ def _announce(work: UnitOfWork, mailbox_id: UUID, owner_id: UUID | None) -> None
     work.announce(NewEvent(EventKind.MAILBOX_CHANGED, mailbox_id=mailbox_id, audience=audience))
 
 
-def _already_connected(error: asyncpg.UniqueViolationError) -> Exception:
+def _already_connected(error: Exception) -> Exception:
     """Told only after the credentials have proven right (R2.6), and the same wherever it is connected."""
-    if error.constraint_name != "mailbox_connected_once":
+    if getattr(error, "constraint_name", None) != "mailbox_connected_once":
         return error
     return UserMistake(
         ErrorCode.ALREADY_CONNECTED,

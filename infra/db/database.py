@@ -119,7 +119,7 @@ class Database:
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Nothing in this block may wait for anything but PostgreSQL."""
         async with self._client._in_transaction() as client:  # noqa: SLF001 - the engine is ours
-            yield Transaction(client, client._connection)  # type: ignore[attr-defined]  # noqa: SLF001
+            yield Transaction(client, client._connection)  # noqa: SLF001
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Snapshot]:

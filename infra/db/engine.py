@@ -50,9 +50,9 @@ class _PooledTransaction(TransactionContextPooled):
 
     async def __aenter__(self) -> TransactionalDBClient:
         await self.ensure_connection()
-        pool = self.client._parent._pool  # type: ignore[attr-defined]
+        pool = self.client._parent._pool  # noqa: SLF001 - as the class it extends does
         connection = await pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
-        self.client._connection = connection  # type: ignore[attr-defined]
+        self.client._connection = connection  # noqa: SLF001 - as above
         self.token = get_connections().set(self.connection_name, self.client)
         try:
             await self.client.begin()
