@@ -102,7 +102,9 @@ class FolderState(Link):
     mailbox: fields.ForeignKeyRelation[Mailbox] = fields.ForeignKeyField("models.Mailbox", related_name=False)
     mailbox_id: UUID
     folder: str = fields.TextField()
-    cursor: dict[str, Any] = fields.JSONField()
+    live_cursor: dict[str, Any] = fields.JSONField()
+    history_cursor: dict[str, Any] | None = fields.JSONField(null=True)
+    """News and history move apart, each by its own cursor. Null: the folder came after connecting, all in it is news."""
     scanned: int = fields.BigIntField(db_default=0)
     """Messages looked at here; what was nobody's is counted and otherwise forgotten."""
 

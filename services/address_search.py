@@ -40,7 +40,7 @@ async def run_due_search(deps: Deps, lease: Lease, mailbox: dict[str, Any], sess
     scope = Scope(history.oldest if history.reads_history else history.connected_at)
     found: Counter[str] = Counter()
     async for page in session.search([row["address"] for row in rows], scope):
-        await take_page(deps, lease, mailbox, page, counts_as_import=False)
+        await take_page(deps, lease, mailbox, page, found_by="search")
         for header in page.headers:
             found.update({base(address) for address in canonical_addresses(header.addresses)})
     counts = [found[base(canonical(row["address"]) or "")] for row in rows]

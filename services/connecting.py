@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
-from providers.imap.connect import check_imap, check_smtp
 
 from domain import clock
 from domain.access import AccessLevel, Viewer
@@ -17,6 +16,7 @@ from domain.errors import ErrorCode, Forbidden, ProviderError, UserMistake, inva
 from domain.events import EventKind, NewEvent
 from domain.ids import new_id, to_global
 from providers.base import ServerLogin, Snapshot
+from providers.imap.connect import check_imap, check_smtp
 from services.accounts import Account, network_guard, seal_of
 from services.deps import Deps
 from services.unit_of_work import UnitOfWork, unit_of_work
@@ -258,8 +258,8 @@ async def _insert(work: UnitOfWork, row: dict[str, Any], snapshot: Snapshot) -> 
     await work.tx.execute(f"INSERT INTO mailbox ({columns}) VALUES ({marks})", *row.values())
     await work.tx.insert_many(
         "folder_state",
-        ("mailbox_id", "folder", "cursor", "scanned"),
-        [(row["id"], folder, dict(cursor), 0) for folder, cursor in snapshot.cursors.items()],
+        ("mailbox_id", "folder", "live_cursor", "history_cursor", "scanned"),
+        [(row["id"], folder, dict(cursor), dict(cursor), 0) for folder, cursor in snapshot.cursors.items()],
     )
 
 

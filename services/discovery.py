@@ -7,7 +7,7 @@ ledger, or decided to be nobody's.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from domain.changes import DiscoveredPage, RemoteHeader
 from domain.events import Origin
@@ -53,9 +53,17 @@ def history_of(mailbox: Mapping[str, Any]) -> History:
 
 
 async def take_page(
-    deps: Deps, lease: Lease, mailbox: Mapping[str, Any], page: DiscoveredPage, *, counts_as_import: bool
+    deps: Deps,
+    lease: Lease,
+    mailbox: Mapping[str, Any],
+    page: DiscoveredPage,
+    *,
+    found_by: Literal["live", "history", "search"],
 ) -> int:
     """Decides on a page; the number of messages that are to be fetched.
+
+    Args:
+        found_by: which cursor the page moves; a search moves none.
 
     Raises:
         LeaseLost: nothing was stored, and the cursor stands where it was.
@@ -64,9 +72,10 @@ async def take_page(
         await hold(work.tx, lease)
         wanted = await _wanted(work.tx, mailbox, page.headers)
         entered = await enter(work.tx, lease, page.folder, wanted)
-        if page.cursor:
-            await _move_cursor(work.tx, lease, page)
-        if counts_as_import:
+        if found_by == "live":
+            await work.tx.execute(_MOVE_LIVE, lease.mailbox_id, page.folder, dict(page.cursor), page.scanned)
+        elif found_by == "history":
+            await work.tx.execute(_MOVE_HISTORY, lease.mailbox_id, page.folder, dict(page.cursor), page.scanned)
             await _count_import(work.tx, lease, page)
     return entered
 
@@ -120,16 +129,14 @@ async def enter(tx: Transaction, lease: Lease, folder: str, wanted: list[tuple[R
     return await tx.execute(_ENTER, lease.mailbox_id, folder, ids, received, sizes, origins)
 
 
-async def _move_cursor(tx: Transaction, lease: Lease, page: DiscoveredPage) -> None:
-    await tx.execute(
-        "INSERT INTO folder_state (mailbox_id, folder, cursor, scanned) VALUES ($1, $2, $3, $4) "
-        "ON CONFLICT (mailbox_id, folder) DO UPDATE "
-        "SET cursor = excluded.cursor, scanned = folder_state.scanned + excluded.scanned",
-        lease.mailbox_id,
-        page.folder,
-        dict(page.cursor),
-        page.scanned,
-    )
+_MOVE_LIVE = """
+INSERT INTO folder_state (mailbox_id, folder, live_cursor, scanned) VALUES ($1, $2, $3, $4)
+    ON CONFLICT (mailbox_id, folder) DO UPDATE
+       SET live_cursor = excluded.live_cursor, scanned = folder_state.scanned + excluded.scanned
+"""
+_MOVE_HISTORY = """
+UPDATE folder_state SET history_cursor = $3, scanned = scanned + $4 WHERE mailbox_id = $1 AND folder = $2
+"""
 
 
 async def _count_import(tx: Transaction, lease: Lease, page: DiscoveredPage) -> None:

@@ -5,13 +5,13 @@ Live mail comes first in every round, so it is on screen within a second while y
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import structlog
 
 from domain import clock
-from domain.changes import FolderCursor
+from domain.changes import DiscoveredPage, FolderCursor
 from domain.errors import ProviderError, Retry
 from domain.events import EventKind, NewEvent
 from providers.base import MailSession, Scope
@@ -48,6 +48,8 @@ class _Run:
     news_at: float = -NEWS_EVERY_S
     progress_at: float = -PROGRESS_EVERY_S
     recorded: int = 0
+    history: AsyncIterator[DiscoveredPage] | None = None
+    """Stays open from round to round: the provider goes on where it was."""
 
 
 async def run_mailbox(deps: Deps, mailbox_id: UUID) -> None:
@@ -124,8 +126,8 @@ async def _rounds(run: _Run) -> None:
 async def _read_news(run: _Run) -> None:
     """Everything that arrived, into the ledger and onto the record."""
     run.news_at = clock.monotonic()
-    async for page in run.session.discover(await _cursors(run), want="live"):
-        await take_page(run.deps, run.lease, run.mailbox, page, counts_as_import=False)
+    async for page in run.session.discover(await _cursors(run, "live"), want="live"):
+        await take_page(run.deps, run.lease, run.mailbox, page, found_by="live")
     await _hydrate_slice(run)
 
 
@@ -152,13 +154,16 @@ async def _hydrate_slice(run: _Run) -> bool:
 
 async def _read_history(run: _Run) -> bool:
     """One page of old mail; whether there may be more."""
-    scope = Scope(run.mailbox["history_oldest"])
-    async for page in run.session.discover(await _cursors(run), want="history", scope=scope):
-        await take_page(run.deps, run.lease, run.mailbox, page, counts_as_import=True)
-        await _tell_progress(run)
-        return True
-    await _finish_import(run)
-    return False
+    if run.history is None:
+        scope = Scope(run.mailbox["history_oldest"])
+        run.history = run.session.discover(await _cursors(run, "history"), want="history", scope=scope)
+    page = await anext(run.history, None)
+    if page is None:
+        await _finish_import(run)
+        return False
+    await take_page(run.deps, run.lease, run.mailbox, page, found_by="history")
+    await _tell_progress(run)
+    return True
 
 
 async def _resolve_latest(run: _Run) -> None:
@@ -182,12 +187,12 @@ async def _resolve_latest(run: _Run) -> None:
     run.mailbox.update(history_scope=scope, history_oldest=oldest, history_count=None)
 
 
-async def _cursors(run: _Run) -> dict[str, FolderCursor]:
+async def _cursors(run: _Run, want: Literal["live", "history"]) -> dict[str, FolderCursor]:
     async with run.deps.db.snapshot() as snapshot:
         rows = await snapshot.fetch(
-            "SELECT folder, cursor FROM folder_state WHERE mailbox_id = $1", run.lease.mailbox_id
+            f"SELECT folder, {want}_cursor AS cursor FROM folder_state WHERE mailbox_id = $1", run.lease.mailbox_id
         )
-    return {row["folder"]: row["cursor"] for row in rows}
+    return {row["folder"]: row["cursor"] for row in rows if row["cursor"] is not None}
 
 
 async def _news_is_due(run: _Run) -> bool:

@@ -126,6 +126,8 @@ class Database:
         pool = self._client._pool  # noqa: SLF001 - the engine is ours
         if pool is None:
             raise RuntimeError("the database is closed")
-        async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
-            async with connection.transaction(isolation="repeatable_read", readonly=True):
-                yield Snapshot(connection)
+        async with (
+            pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            yield Snapshot(connection)
