@@ -66,28 +66,38 @@ def turns(chance: random.Random, talk: Talk, started_at: datetime, until: dateti
 
 def _turn(chance: random.Random, talk: Talk, said: Draft, at: datetime, turn: int) -> Draft:
     phrases = talk.phrases
-    day = _day(at + timedelta(days=7))
     if turn == RECEIPT:
         return answer(chance, talk, said, at, author=talk.recruiter, words="\n\n".join(phrases.receipt))
-    if turn in {REQUEST, ACCEPTANCE}:
-        is_request = turn == REQUEST
-        words = phrases.invitation if is_request else phrases.acceptance
-        author = talk.recruiter if is_request else talk.candidate
-        draft = answer(chance, talk, said, at, author=author, words="\n\n".join(words))
-        method = "REQUEST" if is_request else "REPLY"
-        event = invitation(
-            method,
-            uid=f"{talk.candidate.address.partition('@')[0]}-{at:%Y%m}@harbourworks.example",
-            starts_at=(at + timedelta(days=7)).replace(hour=9, minute=30, second=0),
-            summary=f"{talk.job}: {day}",
-            organiser=talk.recruiter,
-            attendee=talk.candidate,
-        )
-        files = (Enclosure("invite.ics", event.encode()),) if is_request else ()
-        return replace(draft, calendar=(method, event), html=None, enclosures=files)
+    if turn == REQUEST:
+        return _about_the_interview(chance, talk, said, at)
+    if turn == ACCEPTANCE:
+        return _about_the_interview(chance, talk, said, at, request=said)
     if turn % 2:
         return answer(chance, talk, said, at, author=talk.recruiter, words=chance.choice(phrases.recruiter_lines))
     return answer(chance, talk, said, at, author=talk.candidate, words=chance.choice(phrases.candidate_lines))
+
+
+def _about_the_interview(
+    chance: random.Random, talk: Talk, said: Draft, at: datetime, request: Draft | None = None
+) -> Draft:
+    """The invitation to an interview a week later; with the `request` that it was, its acceptance."""
+    asked_at = at if request is None else request.sent_at
+    starts_at = (asked_at + timedelta(days=7)).replace(hour=9, minute=30, second=0)
+    words = talk.phrases.invitation if request is None else talk.phrases.acceptance
+    author = talk.recruiter if request is None else talk.candidate
+    said_so = "\n\n".join(words).replace("{day}", _day(starts_at))
+    draft = answer(chance, talk, said, at, author=author, words=said_so)
+    method = "REQUEST" if request is None else "REPLY"
+    event = invitation(
+        method,
+        uid=(request or draft).message_id,
+        starts_at=starts_at,
+        summary=talk.job,
+        organiser=talk.recruiter,
+        attendee=talk.candidate,
+    )
+    files = (Enclosure("invite.ics", event.encode()),) if request is None else ()
+    return replace(draft, calendar=(method, event), html=None, enclosures=files)
 
 
 def application(chance: random.Random, talk: Talk, at: datetime) -> Draft:
@@ -124,7 +134,7 @@ def answer(chance: random.Random, talk: Talk, said: Draft, at: datetime, *, auth
     to = (other.name, other.writes_from)
     phrases = talk.phrases
     first_name = other.name if talk.candidate.language == "ja" else other.name.partition(" ")[0]
-    signature = f"-- \n{author.name}\nHarbourworks · People" if is_recruiter else author.name
+    signature = f"-- \n{author.name}\nHarbourworks, People team" if is_recruiter else author.name
     body = words.format(
         job=talk.job, day=_day(at + timedelta(days=chance.randint(2, 9))), recruiter=talk.recruiter.name
     )
