@@ -2,7 +2,7 @@
 
 A provider opens *sessions*. A session is one authenticated connection (or HTTP client) to one mailbox, used by one task
 at a time. All of its calls have an overall deadline, raise only `domain.errors.ProviderError`, and never change
-anything in the mailbox: no flag set, nothing moved or deleted. After any error the session is closed and not used again.
+anything in the mailbox: no flag set, nothing moved or deleted. After any error the session is closed, never used again.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -73,7 +73,8 @@ class MailSession(Protocol):
 
         Args:
             cursors: as stored, by folder. A folder without one is new since connecting: all in it has arrived.
-            want: "live" for what came after connecting, oldest first; "history" for what was there before, newest first.
+            want: "live" for what came after connecting, oldest first; "history" for what was there before, newest
+                first.
             scope: for history, how far back.
             folders: only these, where given (a hint from a notice); for all, None.
 

