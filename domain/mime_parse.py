@@ -45,7 +45,7 @@ class Envelope:
 
 
 def parse(raw: bytes) -> ParsedMessage:
-    """The message, read. Never raises; where it is broken, `defects` says how and the fields hold what could be read."""
+    """The message, read. Never raises; where it is broken, `defects` says how, and what could be read is there."""
     root, defects = read_structure(raw)
     envelope = _envelope(root.headers)
     bodies = message_bodies.sort_parts(root)

@@ -4,6 +4,8 @@ One pass over the lines, with string comparisons and regular expressions that lo
 libraries for this can all be brought to a standstill by a message made for it.
 """
 
+# ruff: noqa: RUF001 - the words of other languages, as they are written
+
 import re
 from enum import Enum, auto
 
@@ -226,7 +228,7 @@ def _is_attribution(joined: str, *, before_quotation: bool) -> bool:
 
 
 def _start_of_history(kinds: list[_Kind]) -> int:
-    """Where the repeated message begins that runs to the end: at a separator, or an attribution without quotation marks.
+    """Where the repeated message begins that runs to the end: at a separator, or an attribution before no quote marks.
 
     History that has nothing before it is no end: it is what there is to read.
     """

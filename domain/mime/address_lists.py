@@ -73,14 +73,11 @@ class _Scanner:
         if sign == "(" and (end := self._end_of_comment(at)) is not None:
             self._entry.comments.append(self._text[at + 1 : end])
             return end + 1
-        if sign == "<":
-            return self._bracket(at)
-        if sign == ":":
-            return self._colon(at)
-        if sign == "\\":
-            self._entry.add(self._text[at + 1 : at + 2])
-            return at + 2
-        return at + 1
+        if sign in "<:":
+            return self._bracket(at) if sign == "<" else self._colon(at)
+        escaped = self._text[at + 1 : at + 2] if sign == "\\" else ""
+        self._entry.add(escaped)
+        return at + 1 + len(escaped)
 
     def _colon(self, at: int) -> int:
         """The end of a group's name, unless it is an odd sign in a name or before an address."""

@@ -90,23 +90,16 @@ def _decoded(content: bytes, codec: str | None) -> str:
         return content[3:].decode("utf-8", "replace")
     if content.startswith((b"\xff\xfe", b"\xfe\xff")) and codec in {None, "utf-8"}:
         return content.decode("utf-16", "replace")
-    is_utf8 = _strict(content, "utf-8")
-    if is_utf8 is not None and (codec is None or codec in _WESTERN) and b"\x1b$" not in content:
-        return is_utf8
-    if codec is not None:
-        text = _strict(content, codec)
+    may_be_utf8 = codec is None or codec in _WESTERN
+    for candidate in ("utf-8", codec) if may_be_utf8 and b"\x1b$" not in content else (codec, "utf-8"):
+        text = _strict(content, candidate) if candidate else None
         if text is not None:
             return text
-        if is_utf8 is not None:
-            return is_utf8
-        if codec in _WESTERN:
-            return _western(content)
-        replaced = _replaced(content, codec)
-        if replaced is not None:
-            return replaced
+    if codec is not None and codec not in _WESTERN and (text := _replaced(content, codec)) is not None:
+        return text
     if b"\x1b$" in content or b"\x1b(" in content:
         return content.decode("iso2022_jp_ext", "replace")
-    return is_utf8 if is_utf8 is not None else _western(content)
+    return _western(content)
 
 
 def _strict(content: bytes, codec: str) -> str | None:

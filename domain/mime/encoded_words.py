@@ -25,7 +25,7 @@ def to_text(value: bytes) -> str:
 
 
 def decode_words(text: str) -> str:
-    """`text` with its encoded words decoded; neighbours in one charset are joined before, as they may share a character."""
+    """`text` with its encoded words decoded; neighbours in one charset are joined first: they may share a character."""
     if "=?" not in text:
         return text
     text = text[:_TEXT_LENGTH]

@@ -42,9 +42,7 @@ def read_kind(root: Part, leaves: tuple[Part, ...]) -> MessageKind:
 def _is_bounce(root: Part) -> bool:
     if root.type.value == "multipart/report":
         report = root.type.parameters.get("report-type", "").lower()
-        if report == "delivery-status" or (not report and _has_type(root, "message/delivery-status")):
-            return True
-        return False
+        return report == "delivery-status" or (not report and _has_type(root, "message/delivery-status"))
     if _header(root, "x-failed-recipients"):
         return True
     is_from_daemon = bool(_DAEMONS.search(_header(root, "from")))

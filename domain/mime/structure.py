@@ -8,13 +8,13 @@ takes it more than linear time.
 Source: RFC 2045, RFC 2046, RFC 5322.
 """
 
-import binascii
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from domain.mime.parameters import ParameterisedValue, read_parameterised
+from domain.mime.transfer import undo_transfer_encoding
 
 MESSAGE_BYTES = 64 * 1024 * 1024
 """Beyond the largest that the big providers deliver unencoded (50 MB, November 2026)."""
@@ -22,7 +22,6 @@ _HEADER_BLOCK_BYTES = 1024 * 1024
 _HEADERS_PER_PART = 1000
 _PARTS = 1000
 _DEPTH = 24
-_BASE64_RUNS = 1000
 _BROKEN_LINES = 3
 _LOOKED_AT_BYTES = 200
 _BOUNDARY_LENGTH = 256
@@ -30,9 +29,6 @@ _BOUNDARY_LENGTH = 256
 
 _HEADER_LINE = re.compile(rb"([!-9;-~]{1,200})[ \t]*:")
 _LINE_FEED, _CARRIAGE_RETURN = b"\n\r"
-_NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="))
-_BINARY_ENCODINGS = frozenset({"", "7bit", "8bit", "binary"})
-_UU_BEGIN = re.compile(rb"^begin [0-7]{3,4} [^\r\n]{0,500}\r?\n", re.MULTILINE)
 
 
 @dataclass(slots=True)
@@ -77,7 +73,7 @@ class Part:
 
     @cached_property
     def type(self) -> ParameterisedValue:
-        """Content-Type with its parameters; the default where it is missing or no type, text where no parts are found."""
+        """Content-Type with its parameters; the default where it is missing or no type, text where no parts are."""
         declared = _content_type(self.headers, self.default_type)
         if declared.value.startswith("multipart/") and not self.parts:
             return ParameterisedValue("text/plain", declared.parameters)
@@ -207,13 +203,9 @@ def _read_header_block(section: _Section, budget: _Budget) -> tuple[tuple[tuple[
             finish(position)
             name, value_start = match[1].decode("ascii").lower(), match.end()
         elif not (name and raw[position] in b" \t"):
-            if not _headers_go_on(raw, line_end, section.end):
-                budget.defects.add("header_end_missing")
-                body_start = position
-            elif position > section.start:
-                budget.defects.add("header_malformed")
             finish(position)
             name = ""
+            body_start = _body_at_broken_line(section, position, line_end, budget)
         if body_start is None:
             position = line_end
     finish(min(position, limit))
@@ -221,6 +213,16 @@ def _read_header_block(section: _Section, budget: _Budget) -> tuple[tuple[tuple[
         budget.defects.add("headers_too_long")
         body_start = _after_empty_line(raw, position, section.end)
     return tuple(headers), section.end if body_start is None else body_start
+
+
+def _body_at_broken_line(section: _Section, position: int, line_end: int, budget: _Budget) -> int | None:
+    """Where the body starts if the headers end here without an empty line; None where they go on after a bad one."""
+    if not _headers_go_on(section.raw, line_end, section.end):
+        budget.defects.add("header_end_missing")
+        return position
+    if position > section.start:
+        budget.defects.add("header_malformed")
+    return None
 
 
 def _end_of_line(raw: bytes, position: int, end: int) -> int:
@@ -257,54 +259,3 @@ def _content_type(headers: tuple[tuple[str, bytes], ...], default_type: str) -> 
     if not main or not slash or not sub or " " in read.value:
         return ParameterisedValue(default_type if not main else "text/plain", read.parameters)
     return read
-
-
-def undo_transfer_encoding(body: bytes, encoding: str) -> bytes:
-    """The content; what cannot be decoded is left out or stays as it is. Never raises."""
-    if encoding in _BINARY_ENCODINGS:
-        return body
-    if encoding == "base64":
-        return _from_base64(body)
-    if encoding in {"quoted-printable", "quoted_printable", "qp"}:
-        return _from_quoted_printable(body)
-    if encoding in {"x-uuencode", "uuencode", "x-uue", "uue"}:
-        return _from_uuencode(body)
-    return body
-
-
-def _from_base64(body: bytes) -> bytes:
-    letters = body.translate(None, delete=_NOT_BASE64)
-    runs = letters.rstrip(b"=").split(b"=", _BASE64_RUNS)
-    return b"".join(_base64_run(run.replace(b"=", b"")) for run in runs)
-
-
-def _base64_run(letters: bytes) -> bytes:
-    whole = len(letters) // 4 * 4
-    if len(letters) - whole == 1:
-        letters = letters[:whole]
-    return binascii.a2b_base64(letters + b"=" * (-len(letters) % 4))
-
-
-def _from_quoted_printable(body: bytes) -> bytes:
-    if b" \n" in body or b"\t\n" in body or b" \r\n" in body or b"\t\r\n" in body:
-        body = b"\n".join(line.rstrip(b" \t\r") for line in body.split(b"\n"))
-    return binascii.a2b_qp(body)
-
-
-def _from_uuencode(body: bytes) -> bytes:
-    begin = _UU_BEGIN.search(body)
-    lines = body[begin.end() if begin else 0 :].splitlines()
-    content: list[bytes] = []
-    for line in lines:
-        if line.rstrip() == b"end":
-            break
-        try:
-            content.append(binascii.a2b_uu(line))
-        except binascii.Error:
-            # Some encoders pad the last line with rubbish: its length byte says how much of it counts.
-            octets = (((line[0] - 32) & 63) * 4 + 5) // 3 if line else 0
-            try:
-                content.append(binascii.a2b_uu(line[:octets]))
-            except binascii.Error:
-                continue
-    return b"".join(content)
