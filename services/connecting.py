@@ -17,6 +17,7 @@ from domain.events import EventKind, NewEvent
 from domain.ids import new_id, to_global
 from providers.base import ServerLogin, Snapshot
 from providers.imap.connect import check_imap, check_smtp
+from providers.registry import system_tls
 from services.accounts import Account, network_guard, seal_of
 from services.deps import Deps
 from services.unit_of_work import UnitOfWork, unit_of_work
@@ -138,7 +139,7 @@ async def _extend(work: UnitOfWork, mailbox_id: UUID, history: HistoryChoice) ->
     """Starts the import anew over everything: what is recorded or in the ledger already is passed over."""
     await work.tx.execute(
         "UPDATE mailbox SET history_scope = $2, history_count = $4, import_scanned = 0, "
-        "history_oldest = CASE $2 WHEN 'LATEST' THEN history_oldest ELSE $3 END, "
+        "history_oldest = CASE $2::text WHEN 'LATEST' THEN history_oldest ELSE $3 END, "
         "import_total = NULL, import_started_at = $5, import_finished_at = NULL, "
         "requested_at = clock_timestamp(), next_run_at = now() WHERE id = $1",
         mailbox_id,
@@ -175,8 +176,8 @@ async def _try_both(deps: Deps, account: Account) -> Snapshot:
     """Logs in to both servers at the same time (R2.5); where both fail, IMAP's trouble is told."""
     guard = network_guard(deps.settings)
     async with asyncio.TaskGroup() as tasks:
-        imap = tasks.create_task(_caught(lambda: check_imap(account.imap, guard)))
-        smtp = tasks.create_task(_caught(lambda: check_smtp(account.smtp, guard)))
+        imap = tasks.create_task(_caught(lambda: check_imap(account.imap, guard, tls=system_tls())))
+        smtp = tasks.create_task(_caught(lambda: check_smtp(account.smtp, guard, tls=system_tls())))
     for role, outcome in (("imap", imap.result()), ("smtp", smtp.result())):
         if isinstance(outcome, ProviderError):
             raise _as_mistake(outcome, role) from outcome

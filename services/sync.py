@@ -3,6 +3,7 @@
 Live mail comes first in every round, so it is on screen within a second while years of history are still being read.
 """
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal

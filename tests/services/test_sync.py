@@ -1,0 +1,188 @@
+"""A connected mailbox is read: old mail by choice, new mail at once, and nothing that is nobody's."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from demo.mailserver import Delivery, MailSandbox
+from domain.access import Viewer
+from services.connecting import HistoryChoice, import_history
+from services.deps import Deps
+from services.sync import run_mailbox
+from tests.support.office import Office, days_ago, letter
+
+CANDIDATE = "ana@mail.example"
+
+
+@pytest.fixture
+async def office(deps: Deps) -> Office:
+    return await Office.open(deps, internal_domains=("acme.example",))
+
+
+@pytest.fixture
+async def recruiter(office: Office, address: str) -> Viewer:
+    return await office.user(address)
+
+
+async def subjects(office: Office) -> list[str]:
+    rows = await office.rows("SELECT subject FROM message ORDER BY subject")
+    return [str(row["subject"]) for row in rows]
+
+
+async def test_old_mail_with_a_candidate_is_recorded_in_both_directions_and_nothing_else(
+    office: Office, recruiter: Viewer, mail_server: MailSandbox, address: str
+) -> None:
+    await office.candidate(CANDIDATE)
+    inbound = letter(CANDIDATE, address, "Application")
+    mail_server.deliver(address, inbound, received_at=days_ago(30))
+    mail_server.deliver(address, letter("shop@store.example", address, "Offers"), received_at=days_ago(20))
+    mail_server.deliver(address, letter(address, CANDIDATE, "Re: Application", reply_to=inbound), "Sent", days_ago(29))
+    mailbox = await office.connect(recruiter, address, mail_server)
+    await run_mailbox(office.deps, mailbox)
+    assert await subjects(office) == ["Application", "Re: Application"]
+    rows = await office.rows("SELECT subject, direction, origin FROM message ORDER BY sent_at, subject")
+    assert [(row["direction"], row["origin"]) for row in rows] == [("INBOUND", "IMPORT"), ("OUTBOUND", "IMPORT")]
+    threads = await office.rows("SELECT message_count, readers FROM thread")
+    assert [thread["message_count"] for thread in threads] == [2]
+    assert set(threads[0]["readers"]) == {office.organisation_id, recruiter.user_id}  # type: ignore[call-overload]
+
+
+async def test_running_again_adds_nothing(
+    office: Office, recruiter: Viewer, mail_server: MailSandbox, address: str
+) -> None:
+    await office.candidate(CANDIDATE)
+    mail_server.deliver_many(
+        address, [Delivery(letter(CANDIDATE, address, f"Letter {n}"), days_ago(n)) for n in range(1, 20)]
+    )
+    mailbox = await office.connect(recruiter, address, mail_server)
+    for _ in range(3):
+        await run_mailbox(office.deps, mailbox)
+    assert len(await subjects(office)) == 19
+    assert len(await office.rows("SELECT id FROM event WHERE kind = 'MessageAdded'")) == 19
+    assert await office.rows("SELECT id FROM ledger_entry") == []
+    state = (await office.rows("SELECT * FROM mailbox"))[0]
+    assert state["import_finished_at"] is not None
+    assert (state["import_scanned"], state["import_total"]) == (19, 19)
+    assert state["lease_until"] is None
+
+
+async def test_what_arrives_after_connecting_is_news(
+    office: Office, recruiter: Viewer, mail_server: MailSandbox, address: str
+) -> None:
+    await office.candidate(CANDIDATE)
+    mail_server.deliver(address, letter(CANDIDATE, address, "Before"))
+    mailbox = await office.connect(recruiter, address, mail_server, "NONE")
+    await run_mailbox(office.deps, mailbox)
+    assert await subjects(office) == []
+    mail_server.deliver(address, letter(CANDIDATE, address, "After"))
+    await run_mailbox(office.deps, mailbox)
+    rows = await office.rows("SELECT subject, origin FROM message")
+    assert [(row["subject"], row["origin"]) for row in rows] == [("After", "LIVE")]
+
+
+async def test_an_old_message_that_is_moved_is_neither_news_nor_recorded_without_consent(
+    office: Office, recruiter: Viewer, mail_server: MailSandbox, address: str
+) -> None:
+    await office.candidate(CANDIDATE)
+    mail_server.deliver(address, letter(CANDIDATE, address, "Old"), received_at=days_ago(40))
+    mailbox = await office.connect(recruiter, address, mail_server, "NONE")
+    mail_server.move(address, "INBOX", "Archive", "1")
+    await run_mailbox(office.deps, mailbox)
+    assert await subjects(office) == []
+
+
+async def test_history_since_and_latest_read_as_far_as_they_say(
+    office: Office, recruiter: Viewer, mail_server: MailSandbox, address: str
+) -> None:
+    await office.candidate(CANDIDATE)
+    for n in range(1, 11):
+        mail_server.deliver(address, letter(CANDIDATE, address, f"Letter {n:02}"), received_at=days_ago(n))
+    mailbox = await office.connect(recruiter, address, mail_server, "LATEST", count=3)
+    await run_mailbox(office.deps, mailbox)
+    assert await subjects(office) == ["Letter 01", "Letter 02", "Letter 03"]
+
+
+async def test_a_moved_message_stays_recorded_once(
+    office: Office, recruiter: Viewer, mail_server: MailSandbox, address: str
+) -> None:
+    await office.candidate(CANDIDATE)
+    mail_server.deliver(address, letter(CANDIDATE, address, "Kept"), received_at=days_ago(3))
+    mailbox = await office.connect(recruiter, address, mail_server)
+    await run_mailbox(office.deps, mailbox)
+    mail_server.move(address, "INBOX", "Archive", "1")
+    await run_mailbox(office.deps, mailbox)
+    assert await subjects(office) == ["Kept"]
+    copies = await office.rows("SELECT folder FROM message_copy ORDER BY folder")
+    assert [copy["folder"] for copy in copies] == ["Archive", "INBOX"]
+    assert len(await office.rows("SELECT id FROM event WHERE kind = 'MessageAdded'")) == 1
+
+
+async def test_folders_numbered_anew_are_known_again(
+    office: Office, recruiter: Viewer, mail_server: MailSandbox, address: str
+) -> None:
+    await office.candidate(CANDIDATE)
+    for n in range(1, 6):
+        mail_server.deliver(address, letter(CANDIDATE, address, f"Letter {n}"), received_at=days_ago(n))
+    mailbox = await office.connect(recruiter, address, mail_server)
+    await run_mailbox(office.deps, mailbox)
+    mail_server.change_uidvalidity(address, "INBOX", 99_999)
+    mail_server.deliver(address, letter(CANDIDATE, address, "News"))
+    await run_mailbox(office.deps, mailbox)
+    assert len(await subjects(office)) == 6
+    added = await office.rows("SELECT origin FROM event WHERE kind = 'MessageAdded' ORDER BY position")
+    assert [row["origin"] for row in added] == ["IMPORT"] * 5 + ["LIVE"]
+
+
+async def test_drafts_junk_and_trash_are_not_read(
+    office: Office, recruiter: Viewer, mail_server: MailSandbox, address: str
+) -> None:
+    await office.candidate(CANDIDATE)
+    for folder in ("Drafts", "Junk", "Trash"):
+        mail_server.deliver(address, letter(CANDIDATE, address, folder), folder)
+    mailbox = await office.connect(recruiter, address, mail_server)
+    mail_server.deliver(address, letter(CANDIDATE, address, "Later"), "Junk")
+    await run_mailbox(office.deps, mailbox)
+    assert await subjects(office) == []
+
+
+async def test_the_same_message_in_two_mailboxes_is_one_with_two_copies(
+    office: Office, recruiter: Viewer, mail_server: MailSandbox, address: str, addresses: Iterator[str]
+) -> None:
+    await office.candidate(CANDIDATE)
+    colleague_address = next(addresses)
+    colleague = await office.user(colleague_address, "HIRING_TEAM")
+    raw = letter(CANDIDATE, address, "To both", cc=colleague_address)
+    mail_server.deliver(address, b"Received: from one by a\r\n" + raw, received_at=days_ago(2))
+    mail_server.deliver(colleague_address, b"Received: from one by b\r\n" + raw, received_at=days_ago(2))
+    for viewer, where in ((recruiter, address), (colleague, colleague_address)):
+        await run_mailbox(office.deps, await office.connect(viewer, where, mail_server))
+    assert await subjects(office) == ["To both"]
+    assert len(await office.rows("SELECT id FROM message_copy")) == 2
+    readers = (await office.rows("SELECT readers FROM thread"))[0]["readers"]
+    assert {recruiter.user_id, colleague.user_id} <= set(readers)  # type: ignore[call-overload]
+
+
+async def test_a_candidate_of_one_organisation_is_nobody_to_another(
+    office: Office, recruiter: Viewer, mail_server: MailSandbox, address: str
+) -> None:
+    other = await Office.open(office.deps)
+    await other.candidate(CANDIDATE)
+    mail_server.deliver(address, letter(CANDIDATE, address, "Hello"), received_at=days_ago(1))
+    mailbox = await office.connect(recruiter, address, mail_server)
+    await run_mailbox(office.deps, mailbox)
+    assert await subjects(office) == []
+
+
+async def test_extending_history_reads_the_rest_without_doubling(
+    office: Office, recruiter: Viewer, mail_server: MailSandbox, address: str
+) -> None:
+    await office.candidate(CANDIDATE)
+    for n in range(1, 9):
+        mail_server.deliver(address, letter(CANDIDATE, address, f"Letter {n}"), received_at=days_ago(n))
+    mailbox = await office.connect(recruiter, address, mail_server, "SINCE", since=days_ago(4.5))
+    await run_mailbox(office.deps, mailbox)
+    assert len(await subjects(office)) == 4
+    await import_history(office.deps, recruiter, mailbox_id=mailbox, history=HistoryChoice("ALL"))
+    await run_mailbox(office.deps, mailbox)
+    assert len(await subjects(office)) == 8
+    assert len(await office.rows("SELECT id FROM message_copy")) == 8
