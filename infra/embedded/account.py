@@ -44,17 +44,21 @@ class Account:
         return [*start, *how, *map(str, program)]
 
 
-def choose_account(folder: DataFolder, program: Path) -> Account:
-    """The account for servers in `folder`, seen to be able to run `program`; the socket folder is made its own.
+OURSELVES = Account("same", os.geteuid(), os.getegid())
+"""Whoever this process is."""
+
+
+def choose_account(folder: DataFolder, programs: Path) -> Account:
+    """The account for servers in `folder`, seen to be able to run what is in `programs`; gets the socket folder.
 
     Raises:
         NoAccountForPostgres: this is root, and none of the ways to be someone else is open.
     """
     if os.geteuid() != 0:
-        return Account("same", os.geteuid(), os.getegid())
+        return OURSELVES
     for account in _candidates(folder):
         folder.hand_sockets_to(account.uid, account.gid)
-        if _is_permitted(account, folder, program):
+        if _is_permitted(account, folder, programs):
             return account
     raise NoAccountForPostgres(
         "PostgreSQL does not run as root, and this system permits neither a user namespace nor another account for it. "
@@ -76,10 +80,12 @@ def _candidates(folder: DataFolder) -> Iterator[Account]:
             yield Account(f"{entry.pw_uid}:{entry.pw_gid}", entry.pw_uid, entry.pw_gid)
 
 
-def _is_permitted(account: Account, folder: DataFolder, program: Path) -> bool:
-    """Tries it really: what a container permits cannot be read off anywhere."""
+def _is_permitted(account: Account, folder: DataFolder, programs: Path) -> bool:
+    """Tries it really: what a container permits cannot be read off anywhere. `pg_config` looks for itself first."""
     probe = subprocess.run(  # noqa: S603 - our own program
-        account.command([program, "--version"], folder=folder.sockets, signal_on_parent_death=signal.SIGKILL),
+        account.command(
+            [programs / "pg_config", "--bindir"], folder=folder.sockets, signal_on_parent_death=signal.SIGKILL
+        ),
         cwd="/",
         capture_output=True,
         timeout=_PROBE_TIMEOUT_S,

@@ -23,10 +23,13 @@ NOT_PERMITTED_EXIT_CODE = 120
 _CLONE_NEWUSER = 0x10000000
 _PR_SET_PDEATHSIG = 1
 _PR_SET_KEEPCAPS = 8
+_PR_SET_SECUREBITS = 28
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_RAISE = 2
 _CAPABILITY_VERSION_3 = 0x20080522
 _CAP_DAC_OVERRIDE = 1
+_CAP_SETPCAP = 8
+_SECBIT_NO_SETUID_FIXUP = 1 << 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -60,11 +63,18 @@ def _keep_passing_closed_folders() -> None:
 
     Without it a project under a closed folder could not run its own programs, short of opening that folder to all.
     """
-    bits = 1 << _CAP_DAC_OVERRIDE
-    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-    sets = (ctypes.c_uint32 * 6)(bits, bits, bits, 0, 0, 0)  # effective, permitted, inheritable; then their high halves
-    _checked(_libc.capset(header, sets))
+    pass_folders, set_securebits = 1 << _CAP_DAC_OVERRIDE, 1 << _CAP_SETPCAP
+    _set_capabilities(pass_folders | set_securebits, inheritable=pass_folders)
+    # Otherwise access(2), by which PostgreSQL looks for its own programs, would not count what we keep.
+    _checked(_libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0))
     _checked(_libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_DAC_OVERRIDE, 0, 0))
+    _set_capabilities(pass_folders, inheritable=pass_folders)
+
+
+def _set_capabilities(bits: int, *, inheritable: int) -> None:
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    sets = (ctypes.c_uint32 * 6)(bits, bits, inheritable, 0, 0, 0)  # effective, permitted, inheritable; high halves
+    _checked(_libc.capset(header, sets))
 
 
 def _reaches(folder: str, program: str) -> bool:

@@ -67,10 +67,7 @@ class DataFolder:
             _make_socket_folder(self.sockets)
         except OSError as error:
             self.release()
-            raise DataFolderNotUsable(
-                f"The data folder {self.path} cannot be used: {error.strerror}. "
-                "Make it this user's own, or name another one in POSTROOM_DATA_DIR."
-            ) from error
+            raise self._not_usable(error) from error
         except BaseException:
             self.release()
             raise
@@ -86,11 +83,17 @@ class DataFolder:
         self._servers_lock = self._starter_lock = None
 
     def is_taken(self) -> bool:
-        """Whether some process, this one or another, has the folder now."""
+        """Whether some process, this one or another, has the folder now.
+
+        Raises:
+            DataFolderNotUsable: it is closed to this user.
+        """
         try:
             lock = _lock(self.path / "starter.lock")
         except FileNotFoundError:
             return False
+        except OSError as error:
+            raise self._not_usable(error) from error
         if lock is None:
             return True
         os.close(lock)
@@ -119,6 +122,12 @@ class DataFolder:
         for path in paths:
             if os.geteuid() == 0:
                 os.chown(path, owner.st_uid, owner.st_gid)
+
+    def _not_usable(self, error: OSError) -> DataFolderNotUsable:
+        return DataFolderNotUsable(
+            f"The data folder {self.path} cannot be used: {error.strerror}. "
+            "Make it this user's own, or name another one in POSTROOM_DATA_DIR."
+        )
 
     def _lock_or_refuse(self) -> int:
         lock = _lock(self.path / "starter.lock", patience_s=_STARTER_PATIENCE_S)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from infra.embedded.account import choose_account
+from infra.embedded.account import OURSELVES, choose_account
 from infra.embedded.errors import ServersNotInstalled
 from infra.embedded.folder import DataFolder
 from infra.embedded.postgres import EmbeddedPostgres, database_url, postgres_binaries
@@ -59,11 +59,11 @@ class EmbeddedServers:
             raise RuntimeError("embedded servers are started in the main thread, since they end with it")
         if sys.platform != "linux":
             raise ServersNotInstalled("Embedded servers run on Linux only. Set DATABASE_URL and REDIS_URL.")
-        program = postgres_binaries() / "postgres"
         with ExitStack() as undo:
             self._folder.take()
             undo.callback(self._folder.release)
-            account = choose_account(self._folder, program)
+            # Valkey alone may be root.
+            account = choose_account(self._folder, postgres_binaries()) if self.postgres else OURSELVES
             for server in (self.postgres, self.valkey):
                 if server is not None:
                     undo.callback(server.stop)

@@ -22,6 +22,7 @@ from infra.embedded import (
     DataFolderInUse,
     DataFolderNotUsable,
     EmbeddedServers,
+    NoAccountForPostgres,
     ServerAddresses,
     ServerDidNotStart,
     ServersNotInstalled,
@@ -31,6 +32,7 @@ from infra.embedded import account as accounts
 
 _PROJECT = Path(__file__).parents[2]
 _KEEPER = _PROJECT / "tests" / "support" / "keep_servers.py"
+_ENVIRONMENT = {"PYTHONPATH": os.pathsep.join([str(_PROJECT), str(Path(asyncpg.__file__).parents[1])])}  # and no HOME
 _AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become someone else")
 
 
@@ -53,7 +55,7 @@ class Keeper:
             extra_groups=[] if user else None,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={"PYTHONPATH": os.pathsep.join([str(_PROJECT), str(Path(asyncpg.__file__).parents[1])])},  # no HOME
+            env=_ENVIRONMENT,
             cwd="/",
         )
         assert self.process.stdout is not None
@@ -304,13 +306,21 @@ async def test_a_normal_user_without_a_home_keeps_servers_of_their_own(folder: P
 
 
 def _python_for(user: str) -> str:
-    """A Python like ours that this account may run: ours may lie in a folder closed to it."""
+    """A Python like ours that this account may run: ours, or the project, may lie in a folder closed to it."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     for python in filter(None, (sys.executable, shutil.which(version, path="/usr/local/bin:/usr/bin"))):
-        with suppress(PermissionError):
-            subprocess.run([python, "-c", ""], check=True, user=user, extra_groups=[])  # noqa: S603 - a Python
+        with suppress(PermissionError, subprocess.CalledProcessError):
+            subprocess.run(  # noqa: S603 - a Python
+                [python, "-c", "import infra.embedded"],
+                check=True,
+                user=user,
+                extra_groups=[],
+                env=_ENVIRONMENT,
+                cwd="/",
+                stderr=subprocess.DEVNULL,
+            )
             return python
-    pytest.skip(f"no {version} that the account {user} may run")
+    pytest.skip(f"no {version} that the account {user} may run, or no way for it to the project")
 
 
 def _owners(folder: Path) -> set[str]:
@@ -319,6 +329,15 @@ def _owners(folder: Path) -> set[str]:
 
 def _runs_as(process_id: int | None) -> int:
     return int(Path(f"/proc/{process_id}/status").read_text().partition("Uid:")[2].split()[0])
+
+
+@_AS_ROOT
+def test_root_without_any_other_account_is_told_what_to_do(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts, "_is_permitted", lambda *_: False)
+    with pytest.raises(NoAccountForPostgres, match=r"normal user.*DATABASE_URL"):
+        EmbeddedServers(folder).start()
+    with EmbeddedServers(folder, postgres=False, fast=True):
+        pass
 
 
 def _all_but_namespaces(permitted: Any) -> Any:
