@@ -44,8 +44,9 @@ class Account:
         return [*start, *how, *map(str, program)]
 
 
-OURSELVES = Account("same", os.geteuid(), os.getegid())
-"""Whoever this process is."""
+def ourselves() -> Account:
+    """Whoever this process is."""
+    return Account("same", os.geteuid(), os.getegid())
 
 
 def choose_account(folder: DataFolder, programs: Path) -> Account:
@@ -55,7 +56,7 @@ def choose_account(folder: DataFolder, programs: Path) -> Account:
         NoAccountForPostgres: this is root, and none of the ways to be someone else is open.
     """
     if os.geteuid() != 0:
-        return OURSELVES
+        return ourselves()
     for account in _candidates(folder):
         folder.hand_sockets_to(account.uid, account.gid)
         if _is_permitted(account, folder, programs):

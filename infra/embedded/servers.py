@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from infra.embedded.account import OURSELVES, choose_account
+from infra.embedded.account import choose_account, ourselves
 from infra.embedded.errors import ServersNotInstalled
 from infra.embedded.folder import DataFolder
 from infra.embedded.postgres import EmbeddedPostgres, database_url, postgres_binaries
@@ -63,7 +63,7 @@ class EmbeddedServers:
             self._folder.take()
             undo.callback(self._folder.release)
             # Valkey alone may be root.
-            account = choose_account(self._folder, postgres_binaries()) if self.postgres else OURSELVES
+            account = choose_account(self._folder, postgres_binaries()) if self.postgres else ourselves()
             for server in (self.postgres, self.valkey):
                 if server is not None:
                     undo.callback(server.stop)
