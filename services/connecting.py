@@ -138,7 +138,7 @@ def _reaches_further(history: HistoryChoice, row: dict[str, Any]) -> bool:
 async def _extend(work: UnitOfWork, mailbox_id: UUID, history: HistoryChoice) -> None:
     """Starts the import anew over everything: what is recorded or in the ledger already is passed over."""
     await work.tx.execute(
-        "UPDATE mailbox SET history_scope = $2, history_count = $4, import_scanned = 0, "
+        "UPDATE mailbox SET history_scope = $2::text, history_count = $4, import_scanned = 0, "
         "history_oldest = CASE $2::text WHEN 'LATEST' THEN history_oldest ELSE $3 END, "
         "import_total = NULL, import_started_at = $5, import_finished_at = NULL, "
         "requested_at = clock_timestamp(), next_run_at = now() WHERE id = $1",
