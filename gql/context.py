@@ -1,0 +1,175 @@
+"""What the fields of one operation share: who asks, one moment of the database, and what has been read already."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from uuid import UUID
+
+from strawberry.dataloader import DataLoader
+from strawberry.types import Info as StrawberryInfo
+
+from domain.access import Viewer
+from domain.errors import NotAuthenticated
+from services import conversations, directory, inbox, mailbox_views
+from services.deps import Deps
+from services.inbox import ThreadFilter
+from services.paging import Page, Row, Slice
+from services.reading import Reader, reading
+from services.stream import EventStream
+from services.viewers import viewers_by_id
+
+Key = TypeVar("Key")
+Found = TypeVar("Found")
+
+
+@dataclass(slots=True)
+class Request:
+    """What the server hands over with each operation; on a WebSocket one serves many operations.
+
+    Attributes:
+        viewer: None where no token was given, or one that does not hold.
+        stream: the process's event stream, for subscriptions.
+    """
+
+    deps: Deps
+    viewer: Viewer | None
+    stream: EventStream
+
+
+class Operation:
+    """The context of one operation, or of one event of a subscription. What is read here is all of one moment."""
+
+    def __init__(self, request: Request) -> None:
+        self.deps = request.deps
+        self.stream = request.stream
+        self._viewer = request.viewer
+        self._reading = AsyncExitStack()
+        self._reader: Reader | None = None
+        self._beginning = asyncio.Lock()
+        self.loaders = Loaders(self)
+        self.selections: dict[Any, bool] = {}
+
+    @property
+    def viewer(self) -> Viewer:
+        """Who asks.
+
+        Raises:
+            NotAuthenticated: nobody who could be named.
+        """
+        if self._viewer is None:
+            raise NotAuthenticated("A valid bearer token is needed.")
+        return self._viewer
+
+    async def reader(self) -> Reader:
+        """The operation's snapshot of the database; it begins with the first that asks."""
+        async with self._beginning:
+            if self._reader is None:
+                self._reader = await self._reading.enter_async_context(reading(self.deps, self.viewer))
+            return self._reader
+
+    async def begin_again(self) -> None:
+        """Forgets what was read; the next read sees the present."""
+        await self.close()
+        self.loaders = Loaders(self)
+
+    async def begin_event(self) -> None:
+        """Begins again, by the rights that the viewer has at the moment that is read from now on.
+
+        Raises:
+            NotAuthenticated: they have left.
+        """
+        await self.begin_again()
+        reader = await self.reader()
+        user_id = self.viewer.user_id
+        if user_id is not None:
+            self._viewer = (await viewers_by_id(reader.db, self.viewer.organisation_id, [user_id])).get(user_id)
+            self._reader = Reader(self.viewer, reader.db)
+
+    async def close(self) -> None:
+        """Ends the snapshot. Idempotent; a later read begins a new one."""
+        self._reader = None
+        await self._reading.aclose()
+
+
+Info = StrawberryInfo[Operation, None]
+"""What resolvers are told of the operation that they run in."""
+
+
+class Loaders:
+    """Reads of single things, put together: each loader sends one statement for all that is asked for at once."""
+
+    def __init__(self, operation: Operation) -> None:
+        self._operation = operation
+        self.threads = self._by_key(inbox.threads_by_id)
+        self.messages = self._by_key(conversations.messages_by_id)
+        self.html = self._by_key(conversations.html_of)
+        self.attachments = self._by_key(conversations.attachments_by_id)
+        self.attachments_of = self._by_key(conversations.attachments_of)
+        self.readers_of = self._by_key(conversations.readers_of)
+        self.organisations = self._by_key(directory.organisations_by_id)
+        self.users = self._by_key(directory.users_by_id)
+        self.jobs = self._by_key(directory.jobs_by_id)
+        self.hiring_teams = self._by_key(directory.hiring_teams)
+        self.candidates = self._by_key(directory.candidates_by_id)
+        self.candidates_by_address = self._by_key(directory.candidates_by_address)
+        self.emails_of = self._by_key(directory.emails_of)
+        self.applications_of = self._by_key(directory.applications_of)
+        self.unread_counts = self._by_key(inbox.unread_thread_counts)
+        self.mailboxes = self._by_key(mailbox_views.mailboxes_by_id)
+        self.viewers_of = self._by_key(mailbox_views.viewers_of)
+        self.counts_of = self._by_key(mailbox_views.counts_of)
+        self.searches_of = self._by_key(mailbox_views.searches_of)
+        self.quarantine_of = self._by_key(mailbox_views.quarantine_of)
+        self.archived = self._members(directory.archived_candidates)
+        self.settable = self._members(conversations.settable_threads)
+        self._pages: dict[Any, DataLoader[UUID, Slice]] = {}
+
+    async def message_page(self, thread_id: UUID, page: Page) -> Slice:
+        """A page of a thread's messages, read together with the same page of the other threads."""
+
+        async def load(reader: Reader, keys: Sequence[UUID]) -> Mapping[UUID, Slice]:
+            return await conversations.message_pages(reader, keys, page)
+
+        return await self._paged(("messages", page), load).load(thread_id)
+
+    async def candidate_page(self, candidate_id: UUID, page: Page, narrowed: ThreadFilter) -> Slice:
+        """A page of a candidate's threads, read together with the same page of the other candidates."""
+
+        async def load(reader: Reader, keys: Sequence[UUID]) -> Mapping[UUID, Slice]:
+            return await inbox.candidate_pages(reader, keys, page, narrowed)
+
+        return await self._paged(("threads", page, narrowed), load).load(candidate_id)
+
+    def _paged(
+        self, asked: Any, load: Callable[[Reader, Sequence[UUID]], Awaitable[Mapping[UUID, Slice]]]
+    ) -> DataLoader[UUID, Slice]:
+        if asked not in self._pages:
+
+            async def load_all(keys: list[UUID]) -> list[Slice]:
+                found = await load(await self._operation.reader(), keys)
+                return [found[key] for key in keys]
+
+            self._pages[asked] = DataLoader(load_all)
+        return self._pages[asked]
+
+    def _by_key(
+        self, load: Callable[[Reader, Sequence[Key]], Awaitable[Mapping[Key, Found]]]
+    ) -> DataLoader[Key, Found | None]:
+        """A loader of what is found under a key; None where nothing is."""
+
+        async def load_all(keys: list[Key]) -> list[Found | None]:
+            found = await load(await self._operation.reader(), keys)
+            return [found.get(key) for key in keys]
+
+        return DataLoader(load_all)
+
+    def _members(self, load: Callable[[Reader, Sequence[UUID]], Awaitable[set[UUID]]]) -> DataLoader[UUID, bool]:
+        """A loader of whether something is so."""
+
+        async def load_all(keys: list[UUID]) -> list[bool]:
+            found = await load(await self._operation.reader(), keys)
+            return [key in found for key in keys]
+
+        return DataLoader(load_all)

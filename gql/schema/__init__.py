@@ -1,0 +1,1 @@
+"""The shapes that clients see; `root` builds the schema of them."""

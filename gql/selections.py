@@ -1,0 +1,40 @@
+"""What does the client ask of the thing that a field is about to return?"""
+
+from collections.abc import Iterator, Mapping
+
+from graphql import FieldNode, FragmentDefinitionNode, FragmentSpreadNode, SelectionSetNode
+
+from gql.context import Info
+
+
+def selects_only(info: Info, names: frozenset[str]) -> bool:
+    """Whether nothing but these fields is asked for, by whatever fragments. Worked out once for each place of a query."""
+    nodes: list[FieldNode] = info._raw_info.field_nodes  # noqa: SLF001 - the parsed form that Strawberry offers is slow
+    place = tuple(map(id, nodes))
+    known = info.context.selections
+    if place not in known:
+        fragments = info._raw_info.fragments  # noqa: SLF001 - as above
+        known[place] = all(
+            name in names or name == "__typename"
+            for node in nodes
+            if node.selection_set is not None
+            for name in _names(node.selection_set, fragments)
+        )
+    return known[place]
+
+
+def _names(selected: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode]) -> Iterator[str]:
+    """The fields of a selection set; each fragment is opened once."""
+    opened: set[str] = set()
+    waiting = [selected]
+    while waiting:
+        for node in waiting.pop().selections:
+            if isinstance(node, FieldNode):
+                yield node.name.value
+            elif isinstance(node, FragmentSpreadNode):
+                name = node.name.value
+                if name not in opened:
+                    opened.add(name)
+                    waiting.append(fragments[name].selection_set)
+            else:
+                waiting.append(node.selection_set)
