@@ -145,7 +145,7 @@ class EventStream:
     ) -> AsyncIterator[StreamEvent]:
         """First what the table holds up to where the live stream began, then the live stream."""
         last = start if after is None else after
-        if after is not None and after < position_now() - int(EVENTS_KEPT.total_seconds() * 1_000_000):
+        if last < min(start, position_now() - int(EVENTS_KEPT.total_seconds() * 1_000_000)):
             last = start
             yield StreamEvent(start, STREAM_RESET)
         while last < start:

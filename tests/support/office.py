@@ -11,6 +11,7 @@ from demo.mailserver import MailSandbox
 from domain import clock
 from domain.access import Viewer
 from domain.addresses import base, canonical
+from domain.events import position_now
 from domain.ids import OrganisationId, new_id
 from providers.base import ServerLogin, TransportSecurity
 from services.connecting import HistoryChoice, connect_imap_mailbox
@@ -34,9 +35,11 @@ class Office:
         organisation_id = new_id()
         async with deps.db.transaction() as tx:
             await tx.execute(
-                "INSERT INTO organisation (id, name, internal_domains, created_at) VALUES ($1, 'Acme', $2, now())",
+                "INSERT INTO organisation (id, name, internal_domains, event_position, created_at) "
+                "VALUES ($1, 'Acme', $2, $3, now())",
                 organisation_id,
                 list(internal_domains),
+                position_now(),
             )
         return cls(deps, organisation_id)
 
