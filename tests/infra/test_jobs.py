@@ -108,19 +108,23 @@ async def test_a_wake_up_starts_a_job_long_before_the_poll_would(
 
 
 async def test_no_more_jobs_run_at_a_time_than_allowed(valkey: MortalValkey, queue: JobQueue) -> None:
+    gate = asyncio.Event()
     running = peak = done = 0
 
     async def count() -> None:
         nonlocal running, peak, done
         running += 1
         peak = max(peak, running)
-        await asyncio.sleep(0.01)
+        await gate.wait()
         running -= 1
         done += 1
 
     async with working(valkey, {"sync": count}, max_jobs=4):
         for _ in range(20):
             await queue.enqueue("sync")
+        await until(lambda: running == 4)
+        await asyncio.sleep(0.2)  # some more looks at the queue, which must find no room
+        gate.set()
         await until(lambda: done == 20)
     assert peak == 4
 
