@@ -6,6 +6,7 @@ Both listen on loopback ports of their own, keep everything in one temporary fol
 import base64
 import contextlib
 import ctypes
+import imaplib
 import itertools
 import os
 import re
@@ -17,7 +18,7 @@ import ssl
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -67,8 +68,6 @@ class MailSandbox:
         host: the loopback address all ports are on; the certificate holds for it and for `localhost`.
         imap_port: IMAP, with STARTTLS.
         imaps_port: IMAP over TLS.
-        smtp_port: submission, STARTTLS and AUTH required.
-        smtps_port: submission over TLS, AUTH required.
         ca_path: the certificate authority clients must trust, as a PEM file.
     """
 
@@ -87,7 +86,16 @@ class MailSandbox:
         self.ca_path = self._files.authority
         self._prepare()
         self._submission = SubmissionServer(HOST, self._files.certificate, self._accounts, self._deliver_submitted)
-        self.smtp_port, self.smtps_port = self._submission.port, self._submission.tls_port
+
+    @property
+    def smtp_port(self) -> int:
+        """Submission, STARTTLS and AUTH required; known once started."""
+        return self._submission.port
+
+    @property
+    def smtps_port(self) -> int:
+        """Submission over TLS, AUTH required; known once started."""
+        return self._submission.tls_port
 
     # --- Life ---
 
@@ -127,10 +135,14 @@ class MailSandbox:
     # --- Users and mail ---
 
     def add_user(self, address: str, password: str) -> None:
-        """Makes an account that can log in at once; the same address again changes its password."""
+        """Makes an account, or changes its password, and returns once a login with it holds.
+
+        Dovecot looks at its file of users at most once a second: whoever needs many names them from the start.
+        """
         self._users[address] = password
         self._write_users()
-        self._home(address)
+        if self._dovecot is not None:
+            _until(lambda: self._admits(address, password), f"logging in as {address}")
 
     def create_folder(self, address: str, folder: str) -> None:
         """Makes a folder, by its real name in any script; nothing happens where it exists."""
@@ -275,13 +287,22 @@ class MailSandbox:
             stderr=subprocess.DEVNULL,
             preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, no lock taken
         )
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while not self._answers():
-            if self._dovecot.poll() is not None or time.monotonic() > deadline:
-                raise MailServerUnavailable(f"Dovecot did not start; it said:\n{self._last_log_lines()}")
-            time.sleep(0.01)
+        try:
+            _until(self._answers, "waiting for Dovecot")
+        except TimeoutError as error:
+            raise MailServerUnavailable(f"Dovecot did not start; it said:\n{self._last_log_lines()}") from error
+
+    def _admits(self, address: str, password: str) -> bool:
+        with imaplib.IMAP4(HOST, self.imap_port, timeout=5) as client:
+            try:
+                client.authenticate("PLAIN", lambda _: f"\0{address}\0{password}".encode())
+            except imaplib.IMAP4.error:
+                return False
+            return True
 
     def _answers(self) -> bool:
+        if self._dovecot is not None and self._dovecot.poll() is not None:
+            raise TimeoutError("it ended")
         try:
             with socket.create_connection((HOST, self.imap_port), timeout=1) as probe:
                 return probe.recv(64).startswith(b"* OK")
@@ -317,6 +338,14 @@ class MailSandbox:
         done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - our own words
         if done.returncode not in accept:
             raise RuntimeError(f"doveadm {arguments[0]} failed: {done.stderr.strip()}")
+
+
+def _until(holds: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not holds():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} took too long")
+        time.sleep(0.02)
 
 
 def _die_with_parent() -> None:

@@ -50,26 +50,28 @@ class SubmissionServer:
         self._deliver = deliver
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._tls.load_cert_chain(certificate)
-        self._loop = asyncio.new_event_loop()
-        self._thread: threading.Thread | None = None
+        self._running: tuple[asyncio.AbstractEventLoop, threading.Thread] | None = None
         self._servers: list[asyncio.Server] = []
         self.sent_outside: list[SentMail] = []
-        self.port, self.tls_port = self._loop.run_until_complete(self._listen())
+        self.port = self.tls_port = 0
 
     def start(self) -> None:
-        """Begins to answer; the ports were taken when the object was made."""
-        self._thread = threading.Thread(target=self._loop.run_forever, name="submission", daemon=True)
-        self._thread.start()
+        """Begins to listen; `port` and `tls_port` are known then."""
+        loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=loop.run_forever, name="submission", daemon=True)
+        thread.start()
+        self._running = loop, thread
+        self.port, self.tls_port = asyncio.run_coroutine_threadsafe(self._listen(), loop).result()
 
     def stop(self) -> None:
         """Closes ports and connections; safe to call twice."""
-        if self._loop.is_closed():
+        if self._running is None:
             return
-        if self._thread is not None:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(_STOP_TIMEOUT_S)
-        self._loop.run_until_complete(self._close())
-        self._loop.close()
+        (loop, thread), self._running = self._running, None
+        asyncio.run_coroutine_threadsafe(self._close(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(_STOP_TIMEOUT_S)
+        loop.close()
 
     async def handle_DATA(self, _server: object, _session: object, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
         """Local recipients get it in their inbox; for the others it is kept to be looked at."""
@@ -83,7 +85,7 @@ class SubmissionServer:
 
     async def _listen(self) -> tuple[int, int]:
         for factory, tls in ((self._starttls_session, None), (self._tls_session, self._tls)):
-            server = await self._loop.create_server(factory, self._host, 0, ssl=tls)
+            server = await asyncio.get_running_loop().create_server(factory, self._host, 0, ssl=tls)
             self._servers.append(server)
         first, second = (int(server.sockets[0].getsockname()[1]) for server in self._servers)
         return first, second
@@ -101,7 +103,7 @@ class SubmissionServer:
         return SMTP(
             self,
             hostname="sandbox",
-            loop=self._loop,
+            loop=asyncio.get_running_loop(),
             tls_context=self._tls,
             require_starttls=True,
             auth_required=True,
@@ -110,7 +112,11 @@ class SubmissionServer:
 
     def _tls_session(self) -> SMTP:
         session = SMTP(
-            self, hostname="sandbox", loop=self._loop, auth_required=True, authenticator=self._accounts.authenticate
+            self,
+            hostname="sandbox",
+            loop=asyncio.get_running_loop(),
+            auth_required=True,
+            authenticator=self._accounts.authenticate,
         )
         # The whole connection is TLS already; aiosmtpd only knows of TLS that STARTTLS brought.
         session._auth_require_tls = False  # noqa: SLF001 - its constructor argument warns, though no harm is near
