@@ -124,13 +124,6 @@ async def _move_message(work: UnitOfWork, message_id: UUID, thread_id: UUID) -> 
     rfc_message_id: str | None = await work.tx.fetch_value(
         "UPDATE message SET thread_id = $2 WHERE id = $1 RETURNING rfc_message_id", message_id, thread_id
     )
-    # Who resumes the stream is told of a message by its thread's readers: there are none now.
-    await work.tx.execute(
-        "UPDATE event SET thread_id = $3 WHERE organisation_id = $1 AND message_id = $2",
-        work.organisation_id,
-        message_id,
-        thread_id,
-    )
     if rfc_message_id is not None:  # so that, once it is back on a record, what answers it finds it
         await work.tx.execute(
             "INSERT INTO thread_key (organisation_id, thread_id, key) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",

@@ -1,0 +1,1 @@
+"""The edge to the network and to the terminal: HTTP, WebSockets, commands."""

@@ -1,0 +1,15 @@
+"""Which jobs throw away what has had its time?"""
+
+import structlog
+
+from services import upkeep
+from services.deps import Deps
+
+log = structlog.get_logger()
+
+
+async def expire_events(deps: Deps) -> None:
+    """Deletes events that nobody can resume from any more."""
+    count = await upkeep.expire_events(deps)
+    if count:
+        log.info("events_expired", count=count)
