@@ -19,29 +19,40 @@ async def without_traces(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     Everything after the first empty line is passed on untouched. A bare CR or LF ends a line too, so that no reader of
     the result finds a field that was not recognised here.
     """
-    waiting = b""
-    is_dropped = False
+    head = _Head()
     async for piece in pieces:
-        waiting += piece
+        kept = piece if head.is_over else head.kept_of(piece)
+        if kept:
+            yield kept
+    if not head.is_over and (rest := head.kept_of(b"", is_last=True)):
+        yield rest
+
+
+class _Head:
+    """The header block, line by line, with the lines of one field staying or going together."""
+
+    def __init__(self) -> None:
+        self.is_over = False
+        self._waiting = b""
+        self._is_dropped = False
+
+    def kept_of(self, piece: bytes, *, is_last: bool = False) -> bytes:
+        """What stays of the lines that this piece completes; the rest of it too, once the block is over."""
+        self._waiting += piece
         kept, end = bytearray(), 0
-        for line in _LINE.finditer(waiting):
+        for line in _LINE.finditer(self._waiting):
             text = line[0]
-            if line.end() == len(waiting) and text.endswith(b"\r"):
+            if text.endswith(b"\r") and line.end() == len(self._waiting) and not is_last:
                 break  # perhaps the first half of CR LF
             end = line.end()
             if not text.strip(b"\r\n"):
-                yield bytes(kept) + waiting[line.start() :]
-                async for rest in pieces:
-                    yield rest
-                return
-            if text[:1] not in b" \t":
-                is_dropped = _TRACES.match(text) is not None
-            if not is_dropped:
-                kept += text
-        waiting = waiting[end:]
-        if kept:
-            yield bytes(kept)
-    if waiting[:1] not in (b" ", b"\t"):
-        is_dropped = _TRACES.match(waiting) is not None
-    if not is_dropped:
-        yield waiting
+                self.is_over = True
+                return bytes(kept) + self._waiting[line.start() :]
+            kept += self._judged(text)
+        self._waiting = self._waiting[end:]
+        return bytes(kept) + (self._judged(self._waiting) if is_last else b"")
+
+    def _judged(self, line: bytes) -> bytes:
+        if line[:1] not in (b" ", b"\t"):
+            self._is_dropped = _TRACES.match(line) is not None
+        return b"" if self._is_dropped else line

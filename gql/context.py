@@ -15,7 +15,7 @@ from domain.errors import NotAuthenticated
 from services import conversations, directory, inbox, mailbox_views
 from services.deps import Deps
 from services.inbox import ThreadFilter
-from services.paging import Page, Row, Slice
+from services.paging import Page, Slice
 from services.reading import Reader, reading
 from services.stream import EventStream
 from services.viewers import viewers_by_id

@@ -13,6 +13,7 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
+    InlineFragmentNode,
     OperationDefinitionNode,
     SelectionSetNode,
     ValidationContext,
@@ -78,8 +79,10 @@ class _Measure:
                 within = _Size(within.depth + 1, within.fields + 1, within.aliases + (node.alias is not None))
             elif isinstance(node, FragmentSpreadNode):
                 within = self._of_fragment(node.name.value)
-            else:
+            elif isinstance(node, InlineFragmentNode):
                 within = self.of(node.selection_set)
+            else:
+                continue
             depth, fields, aliases = max(depth, within.depth), fields + within.fields, aliases + within.aliases
         return _Size(min(depth, MAX_DEPTH + 1), min(fields, MAX_FIELDS + 1), min(aliases, MAX_ALIASES + 1))
 

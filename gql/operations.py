@@ -1,6 +1,7 @@
 """What surrounds every operation: its own context, and documents that are parsed and validated once."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from functools import lru_cache
 
 from graphql import DocumentNode, GraphQLError, GraphQLSchema, parse, specified_rules
@@ -13,9 +14,6 @@ from gql.limits import MAX_TOKENS, SizeLimit
 
 DOCUMENTS_KEPT = 256
 
-# Before the others: some of them take more than linear time, and need not see what is refused anyway.
-_RULES = (SizeLimit, *specified_rules)
-
 
 @lru_cache(maxsize=DOCUMENTS_KEPT)
 def _parsed(query: str) -> DocumentNode:
@@ -24,7 +22,8 @@ def _parsed(query: str) -> DocumentNode:
 
 @lru_cache(maxsize=DOCUMENTS_KEPT)
 def _problems(schema: GraphQLSchema, document: DocumentNode) -> tuple[GraphQLError, ...]:
-    """Nodes of a document are equal by identity: a document that fell out of the cache of parsed ones is checked anew."""
+    """A document is known by identity: one that fell out of the cache of parsed ones is checked anew."""
+    # The limit goes first: some rules take more than linear time, and need not see what is refused anyway.
     if too_large := validate_document(schema, document, (SizeLimit,)):
         return tuple(too_large)
     return tuple(validate_document(schema, document, tuple(specified_rules)))
@@ -33,7 +32,7 @@ def _problems(schema: GraphQLSchema, document: DocumentNode) -> tuple[GraphQLErr
 class OperationScope(SchemaExtension):
     """Gives each operation a context of its own, and ends its snapshot; on a subscription, that of each event."""
 
-    async def on_operation(self) -> AsyncIterator[None]:  # type: ignore[override]  # as the base class means it
+    async def on_operation(self) -> AsyncIterator[None]:
         operation = Operation(self.execution_context.context)
         self.execution_context.context = operation
         try:
@@ -41,7 +40,7 @@ class OperationScope(SchemaExtension):
         finally:
             await operation.close()
 
-    async def on_stream_result(self, result: StreamExecutionResult) -> AsyncIterator[None]:  # type: ignore[override]
+    async def on_stream_result(self, result: StreamExecutionResult) -> AsyncIterator[None]:  # noqa: ARG002 - the hook's shape
         await self.execution_context.context.close()
         yield
 
@@ -49,17 +48,15 @@ class OperationScope(SchemaExtension):
 class KnownDocuments(SchemaExtension):
     """Parses and validates a document the first time it comes."""
 
-    def on_parse(self) -> Iterator[None]:  # type: ignore[override]  # as the base class means it
+    def on_parse(self) -> Iterator[None]:
         context = self.execution_context
         context.parse_options["max_tokens"] = MAX_TOKENS
         if context.query is not None and context.graphql_document is None:
-            try:
+            with suppress(GraphQLError):  # the parser is asked again, and its error is told the way it always is
                 context.graphql_document = _parsed(context.query)
-            except GraphQLError:
-                pass  # the parser is asked again, and its error is told the way it always is
         yield
 
-    def on_validate(self) -> Iterator[None]:  # type: ignore[override]  # as the base class means it
+    def on_validate(self) -> Iterator[None]:
         context = self.execution_context
         schema = context.schema._schema  # noqa: SLF001 - Strawberry's own caches take it from there
         context.pre_execution_errors = list(_problems(schema, context.graphql_document))

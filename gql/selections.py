@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 
-from graphql import FieldNode, FragmentDefinitionNode, FragmentSpreadNode, SelectionSetNode
+from graphql import FieldNode, FragmentDefinitionNode, FragmentSpreadNode, InlineFragmentNode, SelectionSetNode
 
 from gql.context import Info
 
 
 def selects_only(info: Info, names: frozenset[str]) -> bool:
-    """Whether nothing but these fields is asked for, by whatever fragments. Worked out once for each place of a query."""
+    """Whether nothing but these fields is asked for, by whatever fragments. Worked out once a place of a query."""
     nodes: list[FieldNode] = info._raw_info.field_nodes  # noqa: SLF001 - the parsed form that Strawberry offers is slow
     place = tuple(map(id, nodes))
     known = info.context.selections
@@ -36,5 +36,5 @@ def _names(selected: SelectionSetNode, fragments: Mapping[str, FragmentDefinitio
                 if name not in opened:
                     opened.add(name)
                     waiting.append(fragments[name].selection_set)
-            else:
+            elif isinstance(node, InlineFragmentNode):
                 waiting.append(node.selection_set)

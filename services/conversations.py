@@ -119,9 +119,9 @@ async def settable_threads(reader: Reader, thread_ids: Sequence[UUID]) -> set[UU
 async def readers_of(reader: Reader, thread_ids: Sequence[UUID]) -> dict[UUID, list[Row]]:
     """Who reads each thread whatever its visibility: rows of `user_id` and `reason`, one a user.
 
-    A participant is told to others where From, To or Cc names them. Who is none of these holds a copy, and may have been
-    in Bcc: they are told to themselves, and to the sender who put them there. The same goes for shared mailboxes, which
-    their own viewers see in any case.
+    A participant is told to others where From, To or Cc names them. Who is in none of these holds a copy, and may have
+    been in Bcc: they are told to themselves, and to the sender who put them there. The same goes for shared mailboxes,
+    which their own viewers see in any case.
     """
     rows = await reader.db.fetch(
         f"""

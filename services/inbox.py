@@ -104,7 +104,7 @@ async def candidate_pages(
 
 
 async def threads_by_id(reader: Reader, thread_ids: Sequence[UUID]) -> dict[UUID, Row]:
-    """Threads by the ids asked for, those of threads that were merged into others among them; the unseen are missing."""
+    """Threads by the ids asked for, ids from before a merge among them; what the viewer does not read is missing."""
     if not reader.viewer.principals:
         return {}
     rows = await reader.db.fetch(

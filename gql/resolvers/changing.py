@@ -1,7 +1,7 @@
 """What the mutation fields do: call the use case, then answer with what is there now."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 from uuid import UUID
 
 import strawberry
@@ -41,6 +41,9 @@ from services.connecting import HistoryChoice
 from services.deps import Deps
 from services.logins import server_login
 
+if TYPE_CHECKING:
+    from providers.base import ServerLogin
+
 Thing = TypeVar("Thing")
 
 EraseMail = Annotated[
@@ -61,7 +64,7 @@ async def update_organisation(
             viewer,
             name=input.name,
             internal_domains=input.internal_domains,
-            branch_policy=None if input.branch_policy is None else input.branch_policy.value,
+            branch_policy=None if input.branch_policy is None else input.branch_policy.name,
         )
 
     organisation, errors = await _changed(info, change, load_organisation)
@@ -79,7 +82,7 @@ async def upsert_user(
             name=input.name,
             email=input.email,
             other_emails=input.other_emails,
-            access_level=None if input.access_level is None else AccessLevel(input.access_level.value),
+            access_level=None if input.access_level is None else AccessLevel(input.access_level.name),
             is_active=input.is_active,
         )
 
@@ -165,10 +168,10 @@ async def connect_imap_mailbox(
             address=input.address,
             imap=_login(input.imap, input.address),
             smtp=_login(input.smtp, input.address),
-            kind=input.kind.value,
+            kind=input.kind.name,
             history=_history(input.history),
             signature=input.signature,
-            viewer_ids=tuple(row_id("user", id) for id in input.viewer_ids or ()),
+            viewer_ids=tuple(row_id("user", user_id) for user_id in input.viewer_ids or ()),
         )
 
     mailbox, errors = await _changed(info, change, load_mailbox)
@@ -213,15 +216,15 @@ async def _changed(
     return await load(info, changed), []
 
 
-def _login(given: ServerSettingsInput, address: str) -> connecting.ServerLogin:
+def _login(given: ServerSettingsInput, address: str) -> "ServerLogin":
     return server_login(
         host=given.host,
         port=given.port,
-        security=given.security.value,
+        security=given.security.name,
         username=given.username or address,
         password=given.password,
     )
 
 
 def _history(given: HistoryInput) -> HistoryChoice:
-    return HistoryChoice(given.scope.value, since=given.since, count=given.count)
+    return HistoryChoice(given.scope.name, since=given.since, count=given.count)

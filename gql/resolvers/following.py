@@ -1,6 +1,6 @@
 """How a subscriber follows what changes: each event read at its own moment, by the rights of that moment."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -32,8 +32,9 @@ from gql.schema.mailboxes import load_mailbox
 from gql.schema.messages import load_message
 from gql.schema.scalars import Cursor
 from gql.schema.threads import load_thread
+from services import stream
 from services.cursors import open_cursor, seal_cursor
-from services.stream import CHECKPOINT, STREAM_RESET, StreamEvent
+from services.stream import StreamEvent
 
 AfterCursor = Annotated[
     Cursor | None,
@@ -49,8 +50,8 @@ _ALWAYS = frozenset(
         EventKind.THREAD_MERGED,
         EventKind.CANDIDATE_WITHDRAWN,
         EventKind.ACCESS_CHANGED,
-        CHECKPOINT,
-        STREAM_RESET,
+        stream.CHECKPOINT,
+        stream.STREAM_RESET,
     }
 )
 
@@ -59,9 +60,9 @@ async def events(info: Info, after: AfterCursor = None, filter: Narrowing = None
     operation = info.context
     position = None if after is None else open_cursor(operation.deps.vault, operation.viewer, after)
     wanted = await _Wanted.of(info, filter)
-    async with operation.stream.subscribe(operation.viewer, position) as stream:
+    async with operation.stream.subscribe(operation.viewer, position) as following:
         await operation.close()
-        async for event in stream:
+        async for event in following:
             if wanted.passes(event) and (told := await _told(info, event, wanted)) is not None:
                 yield told
 
@@ -120,40 +121,57 @@ async def _told(info: Info, event: StreamEvent, wanted: _Wanted) -> Event | None
             return CandidateWithdrawn(cursor=cursor, at=at, candidate_id=_global("candidate", event.candidate_id))
         case EventKind.ACCESS_CHANGED:
             return AccessChanged(cursor=cursor, at=at)
-        case "Checkpoint":
+        case stream.CHECKPOINT:
             return Checkpoint(cursor=cursor, at=at)
-        case "StreamReset":
+        case stream.STREAM_RESET:
             return StreamReset(cursor=cursor, at=at)
+    show = _SHOWN.get(event.kind)
+    if show is None:
+        return None
     await operation.begin_event()
-    told = await _of_something(info, event, cursor, at, wanted)
+    is_wanted = event.kind in _ALWAYS or await wanted.names_only_seen(info)
+    told = await show(info, event, cursor, at) if is_wanted else None
     if told is None:
         await operation.close()
     return told
 
 
-async def _of_something(info: Info, event: StreamEvent, cursor: Cursor, at: datetime, wanted: _Wanted) -> Event | None:
-    """An event that shows a thing, as it is at this moment."""
-    if event.kind not in _ALWAYS and not await wanted.names_only_seen(info):
+async def _message_added(info: Info, event: StreamEvent, cursor: Cursor, at: datetime) -> Event | None:
+    message = None if event.message_id is None else await load_message(info, event.message_id)
+    origin = MessageOrigin.IMPORT if event.origin is Origin.IMPORT else MessageOrigin.LIVE
+    return None if message is None else MessageAdded(cursor=cursor, at=at, origin=origin, message=message)
+
+
+async def _thread_changed(info: Info, event: StreamEvent, cursor: Cursor, at: datetime) -> Event | None:
+    thread = await load_thread(info, event.thread_id)
+    return None if thread is None else ThreadChanged(cursor=cursor, at=at, thread=thread)
+
+
+async def _thread_merged(info: Info, event: StreamEvent, cursor: Cursor, at: datetime) -> Event | None:
+    thread = await load_thread(info, event.thread_id)
+    if thread is None or event.retired_id is None:
         return None
-    match event.kind:
-        case EventKind.MESSAGE_ADDED if event.message_id is not None:
-            message = await load_message(info, event.message_id)
-            origin = MessageOrigin.IMPORT if event.origin is Origin.IMPORT else MessageOrigin.LIVE
-            return message and MessageAdded(cursor=cursor, at=at, origin=origin, message=message)
-        case EventKind.THREAD_CHANGED:
-            thread = await load_thread(info, event.thread_id)
-            return thread and ThreadChanged(cursor=cursor, at=at, thread=thread)
-        case EventKind.THREAD_MERGED if event.retired_id is not None:
-            thread = await load_thread(info, event.thread_id)
-            retired = _global("thread", event.retired_id)
-            return thread and ThreadMerged(cursor=cursor, at=at, thread=thread, retired_id=retired)
-        case EventKind.CANDIDATE_CHANGED:
-            candidate = await load_candidate(info, event.candidate_id)
-            return candidate and CandidateChanged(cursor=cursor, at=at, candidate=candidate)
-        case EventKind.MAILBOX_CHANGED:
-            mailbox = await load_mailbox(info, event.mailbox_id)
-            return mailbox and MailboxChanged(cursor=cursor, at=at, mailbox=mailbox)
-    return None
+    return ThreadMerged(cursor=cursor, at=at, thread=thread, retired_id=_global("thread", event.retired_id))
+
+
+async def _candidate_changed(info: Info, event: StreamEvent, cursor: Cursor, at: datetime) -> Event | None:
+    candidate = await load_candidate(info, event.candidate_id)
+    return None if candidate is None else CandidateChanged(cursor=cursor, at=at, candidate=candidate)
+
+
+async def _mailbox_changed(info: Info, event: StreamEvent, cursor: Cursor, at: datetime) -> Event | None:
+    mailbox = await load_mailbox(info, event.mailbox_id)
+    return None if mailbox is None else MailboxChanged(cursor=cursor, at=at, mailbox=mailbox)
+
+
+_SHOWN: dict[str, Callable[[Info, StreamEvent, Cursor, datetime], Awaitable[Event | None]]] = {
+    EventKind.MESSAGE_ADDED: _message_added,
+    EventKind.THREAD_CHANGED: _thread_changed,
+    EventKind.THREAD_MERGED: _thread_merged,
+    EventKind.CANDIDATE_CHANGED: _candidate_changed,
+    EventKind.MAILBOX_CHANGED: _mailbox_changed,
+}
+"""Events that show a thing as it is at this moment."""
 
 
 def _global(kind: str, row_id: UUID) -> strawberry.ID:

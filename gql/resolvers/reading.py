@@ -32,7 +32,7 @@ from gql.schema.scalars import Cursor
 from gql.schema.threads import Thread, ThreadConnection, load_thread, page_of_threads
 from services import directory, inbox, mailbox_views
 from services.cursors import seal_cursor
-from services.paging import EMPTY
+from services.paging import EMPTY, Row
 
 Id = Annotated[strawberry.ID, strawberry.argument(description="As the API gave it.")]
 OptionalId = Annotated[strawberry.ID | None, strawberry.argument(description="As the API gave it.")]
@@ -61,7 +61,9 @@ async def nodes(info: Info, ids: Ids) -> list[Node | None]:
     if len(ids) > MAX_SIZE:
         raise BadInput(f"At most {MAX_SIZE} ids can be asked for at once.")
     _ = info.context.viewer
-    return cast(list[Node | None], [node(info, id) for id in ids])  # coroutines, which the executor awaits together
+    return cast(
+        "list[Node | None]", [node(info, each) for each in ids]
+    )  # coroutines, which the executor awaits together
 
 
 async def viewer(info: Info) -> User | None:
@@ -87,7 +89,7 @@ async def users(
 ) -> UserConnection:
     page = page_of(first, after)
     found = await directory.user_page(await info.context.reader(), page, search=search, is_active=is_active)
-    edges, place = edges_of(found, lambda cursor, row: UserEdge(cursor, User.of(row)), at="created_at")
+    edges, place = edges_of(found, lambda cursor, row: UserEdge(cursor=cursor, node=User.of(row)), at="created_at")
     return UserConnection(edges=edges, page_info=place)
 
 
@@ -100,9 +102,9 @@ async def job(info: Info, id: OptionalId = None, external_id: ExternalId = None)
 
 async def jobs(info: Info, first: First = None, after: After = None, status: OfStatus = None) -> JobConnection:
     page = page_of(first, after)
-    wanted = None if status is None else status.value
+    wanted = None if status is None else status.name
     found = await directory.job_page(await info.context.reader(), page, status=wanted)
-    edges, place = edges_of(found, lambda cursor, row: JobEdge(cursor, Job.of(row)), at="created_at")
+    edges, place = edges_of(found, lambda cursor, row: JobEdge(cursor=cursor, node=Job.of(row)), at="created_at")
     return JobConnection(edges=edges, page_info=place)
 
 
@@ -119,8 +121,12 @@ async def candidates(
     page = page_of(first, after)
     reader = await info.context.reader()
     found = await directory.candidate_page(reader, page, search=search, job_id=optional_row_id("job", job_id))
-    edges, place = edges_of(found, lambda cursor, row: CandidateEdge(cursor, Candidate.of(row)), at="created_at")
+    edges, place = edges_of(found, _candidate_edge, at="created_at")
     return CandidateConnection(edges=edges, page_info=place)
+
+
+def _candidate_edge(cursor: str, row: Row) -> CandidateEdge:
+    return CandidateEdge(cursor=cursor, node=Candidate.of(row))
 
 
 async def mailbox(info: Info, id: Id) -> Mailbox | None:
@@ -138,6 +144,7 @@ async def thread(info: Info, id: Id) -> Thread | None:
 
 async def threads(
     info: Info,
+    *,
     first: First = None,
     after: After = None,
     last: Last = None,

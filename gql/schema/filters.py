@@ -42,7 +42,7 @@ def narrowed_by(filter: ThreadFilter | None) -> inbox.ThreadFilter | None:
         candidate_id=optional_row_id("candidate", filter.candidate_id),
         job_id=optional_row_id("job", filter.job_id),
         mailbox_id=optional_row_id("mailbox", filter.mailbox_id),
-        visibility=Visibility(filter.visibility.value) if filter.visibility is not None else None,
+        visibility=Visibility(filter.visibility.name) if filter.visibility is not None else None,
         unread=filter.unread,
     )
     return None if NOTHING in (narrowed.candidate_id, narrowed.job_id, narrowed.mailbox_id) else narrowed

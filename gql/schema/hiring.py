@@ -16,7 +16,7 @@ from gql.schema.arguments import After, Before, First, Last
 from gql.schema.node import Node, PageInfo
 from gql.schema.organisation import User
 from gql.schema.scalars import EmailAddress
-from services.paging import Row
+from services.paging import EMPTY, Row
 
 if TYPE_CHECKING:
     from gql.schema.filters import ThreadFilter
@@ -109,6 +109,7 @@ class Candidate(Node):
     async def threads(
         self,
         info: Info,
+        *,
         first: First = None,
         after: After = None,
         last: Last = None,
@@ -119,12 +120,12 @@ class Candidate(Node):
         ] = None,
     ) -> Annotated["ThreadConnection", strawberry.lazy("gql.schema.threads")]:
         from gql.schema.filters import narrowed_by  # noqa: PLC0415 - threads name candidates, and candidates threads
-        from gql.schema.threads import ThreadConnection, page_of_threads  # noqa: PLC0415 - the same circle
+        from gql.schema.threads import page_of_threads  # noqa: PLC0415 - the same circle
 
         narrowed = narrowed_by(filter)
         page = page_of(first, after, last, before)
         if narrowed is None or narrowed.candidate_id not in (None, self.key):
-            return ThreadConnection.empty()
+            return page_of_threads(EMPTY)
         return page_of_threads(await info.context.loaders.candidate_page(self.key, page, narrowed))
 
     @classmethod

@@ -76,7 +76,8 @@ class ImportProgress:
 
 
 @strawberry.type(
-    description="Proof that nothing was missed: what the provider holds in the synced folders, against what was decided."
+    description="Proof that nothing was missed: what the provider holds in the synced folders, against what was "
+    "decided."
 )
 class MailboxCoverage:
     complete_until: datetime | None = strawberry.field(description="Every message up to here has been decided on.")
@@ -176,8 +177,8 @@ class Mailbox(Node):
         return await load_users(info, await info.context.loaders.viewers_of.load(self.key) or [])
 
     @strawberry.field(
-        description="Searches for addresses that were added to candidates, told to those who manage the mailbox. Newest "
-        "first, the last 100."
+        description="Searches for addresses that were added to candidates, told to those who manage the mailbox. "
+        "Newest first, the last 100."
     )
     async def searches(self, info: Info) -> list[MailboxSearch]:
         return [

@@ -122,7 +122,8 @@ class Message(Node):
 
     @strawberry.field(
         description="A short-lived link, for this viewer alone and checked again when it is used, to the message as "
-        "received (message/rfc822): the viewer's own copy, or one without Bcc, Delivered-To, X-Original-To and Received."
+        "received (message/rfc822): the viewer's own copy, or one without Bcc, Delivered-To, X-Original-To and "
+        "Received."
     )
     def source_url(self, info: Info) -> str:
         return source_url(info.context.deps, info.context.viewer, self.key)

@@ -52,8 +52,8 @@ from gql.schema.threads import Thread, ThreadConnection
 DESCRIPTION = """\
 The mail side of an applicant tracking system.
 
-- Ids are opaque and global (Relay). An id that the viewer may not see behaves exactly like one that does not exist: null
-  from a query, NOT_FOUND from a mutation. Nothing tells the two apart.
+- Ids are opaque and global (Relay). An id that the viewer may not see behaves exactly like one that does not exist:
+  null from a query, NOT_FOUND from a mutation. Nothing tells the two apart.
 - Lists that can grow are Relay cursor connections, at most 100 a page. Short lists are plain lists.
 - A mutation that fails in a way a user can act on returns `errors`, changes nothing, and its object field is null.
   Anything else is a GraphQL error with `extensions.code` (UNAUTHENTICATED, FORBIDDEN, BAD_USER_INPUT,
@@ -119,8 +119,8 @@ class Query:
 class Mutation:
     connect_imap_mailbox: MailboxPayload = strawberry.field(
         resolver=changing.connect_imap_mailbox,
-        description="Logs in to both servers, and keeps the mailbox where that works. It is the viewer's own, or for an "
-        "administrator one of the organisation's.",
+        description="Logs in to both servers, and keeps the mailbox where that works. It is the viewer's own, or for "
+        "an administrator one of the organisation's.",
     )
     import_history: MailboxPayload = strawberry.field(
         resolver=changing.import_history, description="Reads further back in a connected mailbox."
@@ -172,7 +172,11 @@ class Subscription:
 class PostroomSchema(strawberry.Schema):
     """Strawberry's schema, with every error translated on its way out."""
 
-    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
+    def process_errors(
+        self,
+        errors: list[GraphQLError],
+        execution_context: ExecutionContext | None = None,  # noqa: ARG002 - the hook's shape
+    ) -> None:
         """Strawberry's hook for errors, called with the very list that is answered; its own way is to log queries."""
         errors[:] = translated(errors)
 

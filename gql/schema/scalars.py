@@ -5,6 +5,7 @@ from typing import Any, NewType
 
 import strawberry
 from graphql import GraphQLError
+from strawberry.types.scalar import ScalarDefinition
 
 Cursor = NewType("Cursor", str)
 EmailAddress = NewType("EmailAddress", str)
@@ -33,7 +34,7 @@ def _read_moment(value: Any) -> datetime:
         raise GraphQLError("This time is out of range.") from None
 
 
-SCALARS = {
+SCALARS: dict[object, ScalarDefinition] = {
     Cursor: strawberry.scalar(
         name="Cursor",
         description="A position in the viewer's event stream. Opaque; later positions never sort before earlier ones.",

@@ -68,7 +68,7 @@ class Thread(Node):
         self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> MessageConnection:
         found = await info.context.loaders.message_page(self.key, page_of(first, after, last, before))
-        edges, place = edges_of(found, lambda cursor, row: MessageEdge(cursor, Message.of(row)), at="sent_at")
+        edges, place = edges_of(found, _message_edge, at="sent_at")
         return MessageConnection(edges=edges, page_info=place)
 
     # What a list shows of it stands in the thread's own row; only for more is the message read.
@@ -76,7 +76,7 @@ class Thread(Node):
     def last_message(self, info: Info) -> Message:
         if selects_only(info, Message.SUMMARISED):
             return Message.of_summary(self.last, self.key)
-        return cast(Message, load_message(info, UUID(self.last["id"])))  # a coroutine, which the executor awaits
+        return cast("Message", load_message(info, UUID(self.last["id"])))  # a coroutine, which the executor awaits
 
     @strawberry.field(
         description="Those who can read it whatever its visibility. A Bcc recipient is listed to themselves and the "
@@ -142,8 +142,16 @@ class ThreadConnection:
     page_info: PageInfo = strawberry.field(description="Where this page lies.")
 
 
+def _thread_edge(cursor: str, row: Row) -> ThreadEdge:
+    return ThreadEdge(cursor=cursor, node=Thread.of(row))
+
+
+def _message_edge(cursor: str, row: Row) -> MessageEdge:
+    return MessageEdge(cursor=cursor, node=Message.of(row))
+
+
 def page_of_threads(found: Slice) -> ThreadConnection:
-    edges, place = edges_of(found, lambda cursor, row: ThreadEdge(cursor, Thread.of(row)), at="last_message_at")
+    edges, place = edges_of(found, _thread_edge, at="last_message_at")
     return ThreadConnection(edges=edges, page_info=place)
 
 

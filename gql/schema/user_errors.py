@@ -51,7 +51,8 @@ class ErrorCode(Enum):
 class UserError:
     code: ErrorCode = strawberry.field(description="What went wrong, for programs.")
     message: str = strawberry.field(
-        description="One sentence for the person, naming what to do next. Never holds a secret or another tenant's data."
+        description="One sentence for the person, naming what to do next. Never holds a secret or another "
+        "tenant's data."
     )
     path: list[str] = strawberry.field(description='Where in the input, as ["input", "imap", "host"].')
     hint: str | None = strawberry.field(
