@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
@@ -29,8 +29,6 @@ from domain.errors import AppError
 
 _KEY_BYTES = 32
 _JWT_SECRET_MIN_LENGTH = 32  # Source: RFC 7518 §3.2, an HS256 key is at least as long as the hash; checked 2026-11-21
-
-
 _HOST_NAME = re.compile(r"(?=.*[a-z])[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?", re.IGNORECASE)
 _PAIRS = (
     ("POSTROOM_RELAY_URL", "POSTROOM_RELAY_FROM"),
@@ -59,12 +57,6 @@ class AllowedHosts:
 
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
     names: frozenset[str] = field(default=frozenset())
-
-    def allows_name(self, host: str) -> bool:
-        return host.lower().rstrip(".") in self.names
-
-    def allows_address(self, address: IPv4Address | IPv6Address) -> bool:
-        return any(address in network for network in self.networks)
 
 
 def _split(value: object) -> object:
@@ -192,11 +184,6 @@ class Settings(BaseSettings):
     def secret_keys(self) -> tuple[bytes, ...]:
         """The keys of the vault: the first seals, all open."""
         return tuple(key.get_secret_value() for key in self.postroom_secret_keys)
-
-    def with_servers(self, *, database_url: str, redis_url: str) -> Self:
-        """These settings, with the addresses of embedded servers where none were given."""
-        given = {"database_url": self.database_url or database_url, "redis_url": self.redis_url or redis_url}
-        return self.model_copy(update=given)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
