@@ -22,8 +22,8 @@ from domain.errors import AppError
 
 PERMITTED_FIELDS = frozenset(
     {
-        "attempt", "capability", "code", "connections", "count", "error", "folder_role", "from_state", "id", "job",
-        "kind", "method", "operation", "origin", "port", "position", "problem", "provider", "reason", "retry",
+        "attempt", "capability", "code", "connections", "count", "error", "failures", "field", "folder_role", "from_state", "id", "job",
+        "kind", "method", "operation", "origin", "port", "position", "problem", "provider", "reason", "reference", "retry",
         "role", "signal", "state", "status", "step", "tries", "version", "want",
     }
 )  # fmt: skip
