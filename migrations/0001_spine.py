@@ -265,6 +265,8 @@ class Migration(migrations.Migration):
                 ('canonical', fields.CharField(max_length=320)),
                 ('base', fields.CharField(max_length=320)),
                 ('is_proven', fields.BooleanField(db_default=False)),
+                ('proof_message_id', fields.TextField(null=True, unique=False)),
+                ('proof_sent_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
                 ('aliases', ArrayField(db_default=[], element_type='TEXT')),
                 ('excluded', ArrayField(db_default=[], element_type='TEXT')),
                 ('signature', fields.TextField(null=True, unique=False)),

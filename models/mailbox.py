@@ -33,6 +33,9 @@ class Mailbox(Row):
     """For the guard (R1.7): whatever is delivered here under a tag is not a candidate's either."""
     is_proven = fields.BooleanField(db_default=False)
     """The address counts as sender, participant and guard only once it is proven to be this mailbox's (R2.1)."""
+    proof_message_id: str | None = fields.TextField(null=True)
+    """The Message-ID of the letter that proves the address once it is found here; nobody else can know it."""
+    proof_sent_at = fields.DatetimeField(null=True)
     aliases: list[str] = ArrayField("text", db_default=[])
     excluded: list[str] = ArrayField("text", db_default=[])
     signature: str | None = fields.TextField(null=True)

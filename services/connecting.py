@@ -19,6 +19,7 @@ from providers.base import ServerLogin, Snapshot
 from providers.imap.connect import check_imap, check_smtp
 from providers.registry import system_tls
 from services.accounts import Account, network_guard, seal_of
+from services.address_proof import is_proven
 from services.deps import Deps
 from services.unit_of_work import UnitOfWork, unit_of_work
 
@@ -78,7 +79,13 @@ async def connect_imap_mailbox(
     mailbox_id = new_id()
     try:
         async with unit_of_work(deps, viewer.organisation_id) as work:
-            proven = await _is_proven(work, viewer.user_id, form, account)
+            proven = await is_proven(
+                work.tx,
+                organisation_id=viewer.organisation_id,
+                owner_id=viewer.user_id,
+                address=form,
+                username=account.imap.username,
+            )
             row = _row(
                 deps, viewer, mailbox_id=mailbox_id, address=address.strip(), account=account, is_shared=is_shared
             )
@@ -206,16 +213,6 @@ _FIELD_OF_CODE = {
 def _as_mistake(error: ProviderError, role: str) -> UserMistake:
     field = _FIELD_OF_CODE.get(error.code, "host")
     return UserMistake(error.code, error.message, path=("input", role, field), hint=error.hint)
-
-
-async def _is_proven(work: UnitOfWork, user_id: UUID, form: str, account: Account) -> bool:
-    """Whether the address counts as theirs (R2.1): it is what they log in with, or what the directory says."""
-    if canonical(account.imap.username) == form:
-        return True
-    known = await work.tx.fetch_value(
-        "SELECT user_id FROM user_address WHERE user_id = $1 AND canonical = $2", user_id, form
-    )
-    return known is not None
 
 
 async def _is_first(work: UnitOfWork, owner_id: UUID | None) -> bool:

@@ -13,6 +13,7 @@ from domain.changes import DiscoveredPage, RemoteHeader
 from domain.events import Origin
 from domain.identity import message_id_key
 from infra.db import Transaction
+from services.address_proof import take_proof
 from services.deps import Deps
 from services.leases import Lease, hold
 from services.matching import canonical_addresses, match_candidates
@@ -55,7 +56,7 @@ def history_of(mailbox: Mapping[str, Any]) -> History:
 async def take_page(
     deps: Deps,
     lease: Lease,
-    mailbox: Mapping[str, Any],
+    mailbox: dict[str, Any],
     page: DiscoveredPage,
     *,
     found_by: Literal["live", "history", "search"],
@@ -72,6 +73,7 @@ async def take_page(
         await hold(work.tx, lease)
         wanted = await _wanted(work.tx, mailbox, page.headers)
         entered = await enter(work.tx, lease, page.folder, wanted)
+        await take_proof(work.tx, mailbox, page.headers)
         if found_by == "live":
             await work.tx.execute(_MOVE_LIVE, lease.mailbox_id, page.folder, dict(page.cursor), page.scanned)
         elif found_by == "history":

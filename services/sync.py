@@ -17,6 +17,7 @@ from domain.errors import ProviderError, Retry
 from domain.events import EventKind, NewEvent
 from providers.base import MailSession, Scope
 from services.accounts import open_session
+from services.address_proof import ask_for_proof
 from services.address_search import run_due_search
 from services.deps import Deps
 from services.discovery import history_of, take_page
@@ -101,7 +102,7 @@ async def _run_leased(deps: Deps, lease: Lease, mailbox: dict[str, Any]) -> None
     log.info(
         "mailbox_synced",
         mailbox_id=lease.mailbox_id.hex,
-        recorded=run.recorded,
+        count=run.recorded,
         duration_ms=int((clock.monotonic() - started) * 1000),
     )
 
@@ -109,6 +110,7 @@ async def _run_leased(deps: Deps, lease: Lease, mailbox: dict[str, Any]) -> None
 async def _rounds(run: _Run) -> None:
     """Goes round until there is nothing left, or the budget is spent; then gives the mailbox back."""
     await _resolve_latest(run)
+    await ask_for_proof(run.deps, run.lease, run.mailbox)
     while True:
         if await _news_is_due(run):
             await _read_news(run)
