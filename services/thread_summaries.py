@@ -5,6 +5,8 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID
 
+import orjson
+
 from infra.db import Transaction
 
 MAX_PARTICIPANTS = 50
@@ -52,7 +54,7 @@ def _summary(thread_id: UUID, messages: Sequence[Any]) -> tuple[Any, ...]:
         thread_id,
         messages[0]["subject"],
         last["snippet"],
-        _participants(messages),
+        orjson.dumps(_participants(messages)).decode(),  # as text: a list of lists would be taken for a matrix
         {
             "id": last["id"].hex,
             "from": next(iter(last["people"]["from"]), None),
