@@ -43,8 +43,13 @@ async def try_smtp_login(login: ServerLogin, guard: NetworkGuard, tls: ssl.SSLCo
                     await _start_tls(client)
                 await _log_in(client, login, host)
     except BaseException:
+        # At once and from the top: a TLS transport that is only asked to close lives on for a while, and the number of
+        # the socket beneath it would be given to the next connection.
+        if client.transport is None:
+            sock.close()
+        else:
+            client.transport.abort()
         client.close()
-        sock.close()
         raise
     with suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
         async with asyncio.timeout(deadlines.logout_s):

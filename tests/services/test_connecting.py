@@ -100,8 +100,9 @@ async def test_a_mailbox_is_connected_once_on_the_whole_server_and_that_is_told_
     await office.connect(await office.user(address), address, mail_server)
     other = await Office.open(office.deps)
     rival = await other.user("rival@other.example")
+    imap, smtp = logins(address, mail_server)
     with pytest.raises(UserMistake) as raised:
-        await other.connect(rival, address.upper(), mail_server)
+        await connect_imap_mailbox(other.deps, rival, address=address.upper(), imap=imap, smtp=smtp)
     assert raised.value.code is ErrorCode.ALREADY_CONNECTED
     imap, smtp = logins(address, mail_server, password="guessed")
     with pytest.raises(UserMistake) as raised:
