@@ -114,6 +114,19 @@ async def _told(info: Info, event: StreamEvent, wanted: _Wanted) -> Event | None
     operation = info.context
     cursor = Cursor(seal_cursor(operation.deps.vault, operation.viewer, event.position))
     at = moment_of(event.position)
+    show = _SHOWN.get(event.kind)
+    if show is None:
+        return _bare(event, cursor, at)
+    await operation.begin_event()
+    is_wanted = event.kind in _ALWAYS or await wanted.names_only_seen(info)
+    told = await show(info, event, cursor, at) if is_wanted else None
+    if told is None:
+        await operation.close()
+    return told
+
+
+def _bare(event: StreamEvent, cursor: Cursor, at: datetime) -> Event | None:
+    """An event that tells of itself and shows nothing."""
     match event.kind:
         case EventKind.THREAD_WITHDRAWN if event.thread_id is not None:
             return ThreadWithdrawn(cursor=cursor, at=at, thread_id=_global("thread", event.thread_id))
@@ -125,15 +138,7 @@ async def _told(info: Info, event: StreamEvent, wanted: _Wanted) -> Event | None
             return Checkpoint(cursor=cursor, at=at)
         case stream.STREAM_RESET:
             return StreamReset(cursor=cursor, at=at)
-    show = _SHOWN.get(event.kind)
-    if show is None:
-        return None
-    await operation.begin_event()
-    is_wanted = event.kind in _ALWAYS or await wanted.names_only_seen(info)
-    told = await show(info, event, cursor, at) if is_wanted else None
-    if told is None:
-        await operation.close()
-    return told
+    return None
 
 
 async def _message_added(info: Info, event: StreamEvent, cursor: Cursor, at: datetime) -> Event | None:
