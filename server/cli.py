@@ -187,6 +187,7 @@ def schema() -> None:
 
 def main() -> None:
     """Runs a command; what a person can mend is told in a sentence, with status 2."""
+    configure_logging(level="WARNING")
     try:
         app()
     except AppError as problem:

@@ -23,6 +23,11 @@ def serve(app: Starlette, listener: socket.socket, *, trusted_proxies: str | Non
         trusted_proxies: addresses and networks, separated by commas, whose X-Forwarded-For and -Proto are believed.
     """
     gc.set_threshold(*_GC_THRESHOLDS)
+    server_for(app, trusted_proxies=trusted_proxies).run(sockets=[listener])
+
+
+def server_for(app: Starlette, *, trusted_proxies: str | None = None) -> uvicorn.Server:
+    """The server, not running yet."""
     config = uvicorn.Config(
         app,
         loop="uvloop",
@@ -39,4 +44,4 @@ def serve(app: Starlette, listener: socket.socket, *, trusted_proxies: str | Non
         log_level="warning",
         timeout_graceful_shutdown=STOP_GRACE_S,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    return uvicorn.Server(config)

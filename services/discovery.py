@@ -17,6 +17,7 @@ from services.address_proof import take_proof
 from services.deps import Deps
 from services.leases import Lease, hold
 from services.matching import canonical_addresses, match_candidates
+from services.recall import put_on_record
 from services.unit_of_work import unit_of_work
 
 CLOCK_SKEW = timedelta(seconds=5)
@@ -76,6 +77,8 @@ async def take_page(
         await take_proof(work.tx, mailbox, page.headers)
         if found_by == "live":
             await work.tx.execute(_MOVE_LIVE, lease.mailbox_id, page.folder, dict(page.cursor), page.scanned)
+        elif found_by == "search":
+            await put_on_record(work, mailbox, page.folder, [header for header, _ in wanted])
         elif found_by == "history":
             await work.tx.execute(_MOVE_HISTORY, lease.mailbox_id, page.folder, dict(page.cursor), page.scanned)
             await _count_import(work.tx, lease, page)
