@@ -8,6 +8,7 @@ CHARACTERS = 1_000_000
 _DEPTH = 200
 _ATTRIBUTES_PER_TAG = 1000
 _TAGS = 30_000
+_CHARACTER_REFERENCES = 100_000
 _REOPENED = 10_000
 """How many formatting elements a parser may have to open again in new blocks, as HTML prescribes."""
 _URL_LENGTH = 4096
@@ -74,7 +75,7 @@ _TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9]{0,20})([^<>]*)")
 
 def is_bearable(html: str) -> bool:
     """Whether an HTML parser takes linear time: nesting, attributes and formatting to be opened again are few."""
-    if html.count("<") > 2 * _TAGS:
+    if html.count("<") > 2 * _TAGS or html.count("&") > _CHARACTER_REFERENCES:
         return False
     depth = reopened = open_formatting = 0
     for count, match in enumerate(_TAG.finditer(html)):

@@ -16,6 +16,9 @@ from domain.mime.encoded_words import decode_words, to_text
 _HEADER_BYTES = 1024 * 1024
 _ENTRIES = 10_000
 _ENTRY_LENGTH = 2000
+_UNCLOSED = 50
+"""After so many quotes and comments that do not close, these signs are signs like any other."""
+_GROUP_NAME_LENGTH = 200
 _SPECIAL = re.compile(r'[\\"()<>,;:]')
 _QUOTED_PAIR = re.compile(r"\\(.)")
 _COMMENT = re.compile(r"\((?:[^()\\]|\\.){0,200}\)")
@@ -46,6 +49,7 @@ class _Scanner:
         self._text = text
         self._entry = _Entry()
         self._in_group = False
+        self._unclosed = 0
         self.addresses: list[MailAddress] = []
 
     def scan(self) -> list[MailAddress]:
@@ -81,16 +85,20 @@ class _Scanner:
 
     def _colon(self, at: int) -> int:
         """The end of a group's name, unless it is an odd sign in a name or before an address."""
-        words = "".join(self._entry.words).strip()
-        if not self._in_group and words and self._entry.bracketed is None and "@" not in words:
+        entry = self._entry
+        may_name_group = not self._in_group and entry.bracketed is None and entry.length <= _GROUP_NAME_LENGTH
+        words = "".join(entry.words).strip() if may_name_group else ""
+        if words and "@" not in words:
             self._in_group = words.lower() != "mailto"
             self._entry = _Entry(start=at + 1)
         else:
-            self._entry.add(":")
+            entry.add(":")
         return at + 1
 
     def _end_of_quotes(self, start: int) -> int | None:
         """Where the quotes close; None where they do not, or only beyond what one entry may hold."""
+        if self._unclosed > _UNCLOSED:
+            return None
         position, limit = start + 1, min(len(self._text), start + _ENTRY_LENGTH)
         while position < limit:
             if self._text[position] == "\\":
@@ -98,9 +106,12 @@ class _Scanner:
             elif self._text[position] == '"':
                 return position
             position += 1
+        self._unclosed += 1
         return None
 
     def _end_of_comment(self, start: int) -> int | None:
+        if self._unclosed > _UNCLOSED:
+            return None
         depth, position, limit = 0, start, min(len(self._text), start + _ENTRY_LENGTH)
         while position < limit:
             sign = self._text[position]
@@ -113,6 +124,7 @@ class _Scanner:
                 if depth == 0:
                     return position
             position += 1
+        self._unclosed += 1
         return None
 
     def _bracket(self, start: int) -> int:

@@ -162,16 +162,22 @@ def _sections(body: _Section, boundary: bytes, budget: _Budget) -> list[_Section
 
 def _boundary_lines(body: _Section, delimiter: bytes) -> Iterator[tuple[int, int, bool]]:
     """Start, end and whether it closes, of each line that is the delimiter."""
-    raw = body.raw
-    position = raw.find(delimiter, body.start, body.end)
-    while position >= 0:
+    position = _next_delimiter(body, delimiter, body.start)
+    while position is not None:
         after = position + len(delimiter)
-        line_end = _end_of_line(raw, after, body.end)
-        rest = raw[after : min(line_end, after + _LOOKED_AT_BYTES)].strip(b" \t\r\n")
-        if (position == body.start or raw[position - 1] == _LINE_FEED) and rest in {b"", b"--"}:
+        line_end = _end_of_line(body.raw, after, body.end)
+        rest = body.raw[after : min(line_end, after + _LOOKED_AT_BYTES)].strip(b" \t\r\n")
+        if rest in {b"", b"--"}:
             yield position, line_end, rest == b"--"
-            after = line_end
-        position = raw.find(delimiter, after, body.end)
+        position = _next_delimiter(body, delimiter, line_end)
+
+
+def _next_delimiter(body: _Section, delimiter: bytes, line_start: int) -> int | None:
+    """Where the next line begins with the delimiter, from that line on."""
+    if line_start < body.end and body.raw.startswith(delimiter, line_start):
+        return line_start
+    found = body.raw.find(b"\n" + delimiter, line_start, body.end)
+    return found + 1 if found >= 0 else None
 
 
 def _before_line_end(raw: bytes, start: int, end: int) -> int:
