@@ -7,11 +7,11 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from providers.registry import imap_provider
 
 from infra.settings import Settings
 from providers.base import MailProvider, MailSession, ServerLogin, TransportSecurity
 from providers.network import NetworkGuard
+from providers.registry import imap_provider
 from services.deps import Deps
 
 

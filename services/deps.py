@@ -5,11 +5,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from infra.blobs import Blobs, open_blobs
-from infra.parse_pool import ParsePool
-
 from infra.bus import Bus
 from infra.db import Database
 from infra.jobs import JobQueue
+from infra.parse_pool import ParsePool
 from infra.settings import Settings
 from infra.vault import Vault
 

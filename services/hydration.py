@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from infra.parse_pool import ParseFailure
 
 from domain.changes import FetchedMessage, RemoteRef
 from domain.errors import ProviderError
 from domain.events import Origin
 from infra.blobs import blob_key
+from infra.parse_pool import ParseFailure
 from providers.base import MailSession
 from services.deps import Deps
 from services.leases import Lease, hold

@@ -1,10 +1,12 @@
 """How a message is laid down in rows: its people, its direction, its files and its copies."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
+
+import orjson
 
 from domain import clock
 from domain.addresses import canonical
@@ -127,6 +129,17 @@ async def write_copies(tx: Transaction, copies: Iterable[RecordedCopy]) -> None:
             "size_bytes, source_key) SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bytea[], "
             "$6::timestamptz[], $7::bigint[], $8::text[]) ON CONFLICT (mailbox_id, folder, remote_id) DO NOTHING",
             *(list(column) for column in zip(*rows, strict=True)),
+        )
+
+
+async def write_bcc(tx: Transaction, bcc: Mapping[UUID, list[dict[str, Any]]]) -> None:
+    """The Bcc of messages, from their senders' own copies, whichever copy came first."""
+    if bcc:
+        await tx.execute(
+            "UPDATE message m SET people = jsonb_set(m.people, '{bcc}', n.bcc) "
+            "FROM unnest($1::uuid[], $2::jsonb[]) AS n(id, bcc) WHERE m.id = n.id",
+            list(bcc),
+            [orjson.dumps(entries).decode() for entries in bcc.values()],  # as text: not to be taken for a matrix
         )
 
 

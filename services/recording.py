@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from domain import clock
+from domain.addresses import canonical
 from domain.conversations import Arrival, Conversations, known_threads
 from domain.events import EventKind, NewEvent, Origin
 from domain.identity import fingerprint, message_id_key
@@ -21,7 +22,15 @@ from infra.db import Transaction
 from services.deps import Deps
 from services.leases import Lease, hold
 from services.matching import AddressBook, CandidateMatch, address_book
-from services.message_rows import RecordedCopy, addresses_of, direction_of, people_of, write_copies, write_messages
+from services.message_rows import (
+    RecordedCopy,
+    addresses_of,
+    direction_of,
+    people_of,
+    write_bcc,
+    write_copies,
+    write_messages,
+)
 from services.readers import announce_readers, write_readers
 from services.thread_summaries import write_summaries
 from services.unit_of_work import UnitOfWork, unit_of_work
@@ -130,6 +139,7 @@ class _Batch:
         self.attachments: list[tuple[Any, ...]] = []
         self.copies: list[RecordedCopy] = []
         self.matches: set[tuple[UUID, UUID, UUID]] = set()
+        self.bcc: dict[UUID, list[dict[str, Any]]] = {}
         self.touched: set[UUID] = set()
         self.imported: set[UUID] = set()
 
@@ -152,6 +162,8 @@ class _Batch:
             return
         mark = fingerprint(copy.message)
         message_id, thread_id = self.known.get(mark) or self._add(copy, matches, mark)
+        if copy.message.bcc and self._is_senders(copy.message):
+            self.bcc[message_id] = people_of(copy.message, self.book)["bcc"]
         self.touched.add(thread_id)
         self.matches |= {(message_id, match.candidate_id, match.email_id) for match in matches}
         self.copies.append(
@@ -169,7 +181,7 @@ class _Batch:
 
     def _add(self, copy: FetchedCopy, matches: frozenset[CandidateMatch], mark: bytes) -> tuple[UUID, UUID]:
         message = copy.message
-        people = people_of(message, self.book)
+        people = people_of(message, self.book) | {"bcc": []}
         sender = next((entry["canonical"] for entry in people["from"]), None)
         thread_id = self.conversations.place(
             Arrival(
@@ -206,6 +218,14 @@ class _Batch:
             self.imported.add(thread_id)
         return message_id, thread_id
 
+    def _is_senders(self, message: ParsedMessage) -> bool:
+        """Whether this mailbox is the sender's own: its copy alone is believed about Bcc (R3.5)."""
+        senders = {form for entry in message.from_ if entry.address and (form := canonical(entry.address))}
+        owner = self.mailbox["owner_id"]
+        if owner is None:
+            return self.mailbox["is_proven"] and self.mailbox["canonical"] in senders
+        return any(self.book.users.get(sender) == owner for sender in senders)
+
     async def write(self) -> None:
         tx = self.work.tx
         await self._write_threads(tx)
@@ -213,6 +233,7 @@ class _Batch:
             message["thread_id"] = self.conversations.current(message["thread_id"])
         await write_messages(tx, self.work.organisation_id, self.messages)
         await write_copies(tx, self.copies)
+        await write_bcc(tx, self.bcc)
         await self._write_matches(tx)
         touched = {self.conversations.current(thread_id) for thread_id in self.touched}
         await write_summaries(tx, touched)

@@ -186,3 +186,22 @@ async def test_extending_history_reads_the_rest_without_doubling(
     await run_mailbox(office.deps, mailbox)
     assert len(await subjects(office)) == 8
     assert len(await office.rows("SELECT id FROM message_copy")) == 8
+
+
+async def test_bcc_is_believed_from_the_senders_own_copy_alone_whichever_comes_first(
+    office: Office, mail_server: MailSandbox, addresses: Iterator[str]
+) -> None:
+    sender, hidden = next(addresses), next(addresses)
+    rita, carl = await office.user(sender), await office.user(hidden, "HIRING_TEAM")
+    await office.user("forged@acme.example", "HIRING_TEAM")
+    await office.candidate(CANDIDATE)
+    raw = letter(sender, CANDIDATE, "Quietly")
+    received = raw.replace(b"Subject:", b"Bcc: forged@acme.example\nSubject:", 1)
+    mail_server.deliver(hidden, received, received_at=days_ago(1))
+    await run_mailbox(office.deps, await office.connect(carl, hidden, mail_server))
+    assert (await office.rows("SELECT people->'bcc' AS bcc FROM message"))[0]["bcc"] == []
+    sent = raw.replace(b"Subject:", f"Bcc: {hidden}\nSubject:".encode(), 1)
+    mail_server.deliver(sender, sent, "Sent", days_ago(1))
+    await run_mailbox(office.deps, await office.connect(rita, sender, mail_server))
+    rows = await office.rows("SELECT people->'bcc' AS bcc, (SELECT count(*) FROM message) AS messages FROM message")
+    assert [(entry["address"], row["messages"]) for row in rows for entry in row["bcc"]] == [(hidden, 1)]  # type: ignore[attr-defined]
