@@ -38,16 +38,14 @@ async def try_smtp_login(login: ServerLogin, guard: NetworkGuard, tls: ssl.SSLCo
     try:
         with boundary():
             async with asyncio.timeout(deadlines.login_s):
-                await client.connect()
+                await _connect(client)
                 if login.security is TransportSecurity.STARTTLS:
                     await _start_tls(client)
                 await _log_in(client, login, host)
     except BaseException:
-        # At once and from the top: a TLS transport that is only asked to close lives on for a while, and the number of
-        # the socket beneath it would be given to the next connection.
-        if client.transport is None:
-            sock.close()
-        else:
+        # The transport owns the socket by now and closes it: closed here, its number would go to the next connection
+        # while the transport still uses it.
+        if isinstance(client.transport, asyncio.WriteTransport):
             client.transport.abort()
         client.close()
         raise
@@ -60,6 +58,15 @@ async def try_smtp_login(login: ServerLogin, guard: NetworkGuard, tls: ssl.SSLCo
 def _own_name(address: str) -> str:
     """What we call ourselves in EHLO: an address literal, for most machines have no true name (RFC 5321 §4.1.3)."""
     return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
+
+
+async def _connect(client: aiosmtplib.SMTP) -> None:
+    try:
+        await client.connect()
+    except aiosmtplib.SMTPConnectResponseError as error:
+        if error.code in _TEMPORARY:
+            raise ServerBusy("not now") from error
+        raise
 
 
 async def _start_tls(client: aiosmtplib.SMTP) -> None:
