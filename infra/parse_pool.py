@@ -20,7 +20,7 @@ from typing import Self
 import structlog
 
 from domain.errors import AppError, Retry
-from domain.mail import ParsedMessage
+from domain.mail import MessageKind, ParsedMessage
 from infra.parse_worker import ANSWER, LENGTH, OUT_OF_MEMORY, PARSED, READY
 
 log = structlog.get_logger()
@@ -67,10 +67,19 @@ class ParserUnavailable(AppError):
     retry = Retry.LATER
 
 
+def _kind_named(kinds: object, name: str) -> MessageKind:
+    """What Python 3.11.0 to 3.11.3 pickle an enum's member as: a getattr, which is permitted for nothing else."""
+    if kinds is not MessageKind:
+        raise pickle.UnpicklingError("not a part of a message")
+    return MessageKind[name]
+
+
 class _AnswerUnpickler(pickle.Unpickler):
     """Reads nothing but messages: a worker that a message has taken over must not take over its parent."""
 
     def find_class(self, module_name: str, global_name: str) -> object:
+        if (module_name, global_name) == ("builtins", "getattr"):
+            return _kind_named
         if (module_name, global_name) not in _PICKLED:
             raise pickle.UnpicklingError("not a part of a message")
         return super().find_class(module_name, global_name)
