@@ -102,6 +102,9 @@ mailbox_idle_check_interval = 1 secs
 service anvil {{
   chroot =
   client_limit = 8000
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
 service auth {{
   client_limit = 8000

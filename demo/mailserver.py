@@ -35,6 +35,8 @@ from domain import clock
 DOVECOT = "/usr/sbin/dovecot"
 HOST = "127.0.0.1"
 START_TIMEOUT_S = 20.0
+STOP_TIMEOUT_S = 2.0
+"""Dovecot waits for clients to take notice, and the client may be the one that waits for us."""
 _PR_SET_PDEATHSIG = 1
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _MAILDIR_FLAGS = {r"\Seen": "S", r"\Answered": "R", r"\Flagged": "F", r"\Draft": "D", r"\Deleted": "T"}
@@ -248,11 +250,18 @@ class MailSandbox:
         path = self._home(address) / "Maildir"
         if folder != "INBOX":
             for level in folder.removeprefix(self.layout.prefix).split(self.layout.separator):
-                self._make_folder(path)
                 path /= level
+        if not path.exists() and self._dovecot is not None:
+            # Dovecot keeps a list of folders, and may not see at once what others make.
+            self._doveadm("mailbox", "create", "-u", address, folder)
+        for part in self._levels(path):
+            self._make_folder(part)
         for part in (path, path / "cur", path / "new", path / "tmp"):
             self._make_folder(part)
         return path
+
+    def _levels(self, path: Path) -> list[Path]:
+        return [each for each in reversed(path.parents) if each.is_relative_to(self._files.mail)]
 
     def _make_folder(self, path: Path) -> None:
         if not path.exists():
@@ -318,11 +327,14 @@ class MailSandbox:
         if self._dovecot is None:
             return
         self._signal_all(signal.SIGCONT)
+        everyone = _descendants(self._dovecot.pid)
         self._dovecot.terminate()
         try:
-            self._dovecot.wait(timeout=5)
+            self._dovecot.wait(timeout=STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            self._dovecot.kill()
+            for pid in everyone:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             self._dovecot.wait()
         self._dovecot = None
 

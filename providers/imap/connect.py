@@ -9,10 +9,9 @@ from providers.base import ServerLogin, Snapshot, TransportSecurity
 from providers.imap.connection import Deadlines
 from providers.imap.provider import IMAPProvider
 from providers.imap.smtp import try_smtp_login
-from providers.network import NetworkGuard
+from providers.network import NetworkGuard, ascii_host
 
-_PROBE_CONNECT_S = 3.0
-_PROBE_ANSWER_S = 4.0
+USUAL = Deadlines()
 _PROBE = b"QUIT\r\n\r\n"
 """Makes servers that wait to be spoken to show themselves: HTTP complains, TLS sends an alert."""
 
@@ -39,7 +38,7 @@ class Speech(Enum):
 
 
 async def check_imap(
-    login: ServerLogin, guard: NetworkGuard, *, tls: ssl.SSLContext, deadlines: Deadlines | None = None
+    login: ServerLogin, guard: NetworkGuard, *, tls: ssl.SSLContext, deadlines: Deadlines = USUAL
 ) -> Snapshot:
     """Logs in and looks at the folders; returns where they stand.
 
@@ -50,11 +49,11 @@ async def check_imap(
         async with IMAPProvider(login, guard, tls=tls, deadlines=deadlines).open() as session:
             return await session.snapshot()
     except ProviderError as error:
-        raise await _explained(error, login, guard, tls, Speech.IMAP) from error
+        raise await _explained(error, login, guard, tls=tls, wanted=Speech.IMAP, deadlines=deadlines) from error
 
 
 async def check_smtp(
-    login: ServerLogin, guard: NetworkGuard, *, tls: ssl.SSLContext, deadlines: Deadlines | None = None
+    login: ServerLogin, guard: NetworkGuard, *, tls: ssl.SSLContext, deadlines: Deadlines = USUAL
 ) -> None:
     """Logs in at the submission server; sends nothing.
 
@@ -62,25 +61,36 @@ async def check_smtp(
         ProviderError: as `check_imap`.
     """
     try:
-        await try_smtp_login(login, guard, tls, deadlines or Deadlines())
+        await try_smtp_login(login, guard, tls, deadlines)
     except ProviderError as error:
-        raise await _explained(error, login, guard, tls, Speech.SMTP) from error
+        raise await _explained(error, login, guard, tls=tls, wanted=Speech.SMTP, deadlines=deadlines) from error
 
 
 async def _explained(
-    error: ProviderError, login: ServerLogin, guard: NetworkGuard, tls: ssl.SSLContext, wanted: Speech
+    error: ProviderError,
+    login: ServerLogin,
+    guard: NetworkGuard,
+    *,
+    tls: ssl.SSLContext,
+    wanted: Speech,
+    deadlines: Deadlines,
 ) -> ProviderError:
     """The error, said more precisely where a second look at the port can tell."""
     if error.code not in _WORTH_A_PROBE or error.retry is Retry.AFTER_REAUTHORISATION:
         return error
     if isinstance(error.__cause__, ssl.SSLCertVerificationError):
         return error
-    plainly = await _what_answers(login, guard, None)
-    if login.security is TransportSecurity.TLS and plainly in {None, Speech.TLS, Speech.UNKNOWN}:
-        plainly = await _what_answers(login, guard, tls)
-    if plainly is None or plainly is Speech.UNKNOWN:
+    found = await _what_answers(login, guard, None, deadlines.probe_s)
+    if found in {None, Speech.TLS, Speech.UNKNOWN}:
+        # Some servers hang up on plain text without an alert; whether they do TLS shows only by doing it.
+        behind_tls = await _what_answers(login, guard, tls, deadlines.probe_s)
+        if login.security is TransportSecurity.TLS:
+            found = behind_tls
+        elif behind_tls is not None:
+            found = Speech.TLS
+    if found is None or found is Speech.UNKNOWN:
         return error
-    return _verdict(error, plainly, login.security, wanted)
+    return _verdict(error, found, login.security, wanted)
 
 
 def _verdict(error: ProviderError, found: Speech, security: TransportSecurity, wanted: Speech) -> ProviderError:
@@ -104,19 +114,22 @@ def _verdict(error: ProviderError, found: Speech, security: TransportSecurity, w
     )
 
 
-async def _what_answers(login: ServerLogin, guard: NetworkGuard, tls: ssl.SSLContext | None) -> Speech | None:
-    """Who speaks on the port; None where nobody does in a short time."""
+async def _what_answers(
+    login: ServerLogin, guard: NetworkGuard, tls: ssl.SSLContext | None, timeout_s: float
+) -> Speech | None:
+    """Who speaks on the port, plainly or behind TLS; None where nobody does in a short time."""
+    host = ascii_host(login.host)
     try:
-        sock = await guard.connect(login.host, login.port, timeout_s=_PROBE_CONNECT_S)
-        async with asyncio.timeout(_PROBE_ANSWER_S):
-            reader, writer = await asyncio.open_connection(
-                sock=sock, ssl=tls, server_hostname=login.host if tls else None
-            )
+        sock = await guard.connect(host, login.port, timeout_s=timeout_s)
+        async with asyncio.timeout(timeout_s):
+            reader, writer = await asyncio.open_connection(sock=sock, ssl=tls, server_hostname=host if tls else None)
             try:
                 writer.write(_PROBE)
                 return _recognise(await reader.read(512))
             finally:
                 writer.transport.abort()
+    except ssl.SSLCertVerificationError:
+        return Speech.TLS
     except (ProviderError, OSError):  # TimeoutError and ssl.SSLError are OSError
         return None
 

@@ -27,6 +27,10 @@ from providers.imap.replies import asks_for_patience, judge_login
 from providers.imap.wire import Response, parse
 from providers.network import NetworkGuard, ascii_host
 
+SHORT_LITERAL_BYTES = 16 * 1024
+SHORT_LITERALS_BYTES = 4 * 2**20
+"""What is kept of literals where names are expected and no mail; what is longer is cut."""
+
 _UNQUOTABLE = re.compile(rb"[\x00\r\n\x80-\xff]")
 
 
@@ -40,6 +44,7 @@ class Deadlines:
     command_s: float = 60.0
     transfer_s: float = 180.0
     logout_s: float = 2.0
+    probe_s: float = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +76,8 @@ class Connection:
         *arguments: bytes | Text,
         sink: Callable[[Response], None] | None = None,
         deadline_s: float | None = None,
-        literal_bytes: int = 0,
-        total_literal_bytes: int = 0,
+        literal_bytes: int = SHORT_LITERAL_BYTES,
+        total_literal_bytes: int = SHORT_LITERALS_BYTES,
     ) -> Reply:
         """Runs a command to its end, whether that is OK or NO.
 
@@ -108,8 +113,8 @@ class Connection:
         *arguments: bytes | Text,
         sink: Callable[[Response], None] | None = None,
         deadline_s: float | None = None,
-        literal_bytes: int = 0,
-        total_literal_bytes: int = 0,
+        literal_bytes: int = SHORT_LITERAL_BYTES,
+        total_literal_bytes: int = SHORT_LITERALS_BYTES,
     ) -> Reply:
         """As `ask`, where only OK will do."""
         reply = await self.ask(
@@ -240,8 +245,8 @@ class Connection:
         *arguments: bytes | Text,
         deadline_s: float,
         sink: Callable[[Response], None] | None = None,
-        literal_bytes: int = 0,
-        total_literal_bytes: int = 0,
+        literal_bytes: int = SHORT_LITERAL_BYTES,
+        total_literal_bytes: int = SHORT_LITERALS_BYTES,
     ) -> Reply:
         tag = self._protocol.new_tag()
         request = Request(name.rpartition(" ")[2], tag, compose(tag, name, arguments), sink)
@@ -293,7 +298,6 @@ async def connect(login: ServerLogin, guard: NetworkGuard, tls: ssl.SSLContext, 
                 await connection.start_tls(tls, host)
             await connection.log_in(login, host)
     except BaseException:
-        await connection.close()
-        sock.close()
+        await connection.close()  # and with it the socket, which is the transport's by now
         raise
     return connection

@@ -83,7 +83,7 @@ def _find_hidden(value: str) -> list[str]:
         bare, removed = _COMMENT.subn("", bare)
         if not removed:
             break
-    found += _ADDRESS.findall(_SPACED.sub(r"\1", bare))
+    found += _ADDRESS.findall(_SPACED.sub(r"\1", " ".join(bare.split())))
     if "=?" in value:
         found += _ADDRESS.findall(_ENCODED_WORD.sub(_decode_word, value))
     return found

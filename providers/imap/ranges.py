@@ -1,10 +1,12 @@
 """Which UIDs: sets of them as few ranges, in the notation of IMAP (`1:5,9`)."""
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import Self
 
 LAST_UID = 2**32 - 1
+_RANGE = re.compile(r"([0-9]{1,10})(?::([0-9]{1,10}))?")
 
 
 class UIDRanges:
@@ -63,8 +65,10 @@ class UIDRanges:
 
 
 def _parse_range(part: str) -> tuple[int, int]:
-    first, _, last = part.partition(":")
-    start, end = sorted((int(first), int(last or first)))
+    found = _RANGE.fullmatch(part)
+    if found is None:
+        raise ValueError("not a range of UIDs")
+    start, end = sorted((int(found[1]), int(found[2] or found[1])))
     if not 1 <= start <= end <= LAST_UID:
         raise ValueError("a UID is a positive number of 32 bits")
     return start, end
