@@ -1,0 +1,37 @@
+"""The exported schema is the committed one, and says of everything what it is."""
+
+from pathlib import Path
+
+import pytest
+from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLInterfaceType, GraphQLObjectType, build_schema
+from graphql.type.introspection import introspection_types
+
+from gql.schema.root import schema
+
+COMMITTED = Path(__file__).parents[2] / "schema.graphql"
+
+
+def test_the_committed_schema_is_what_the_code_says() -> None:
+    assert COMMITTED.read_text() == schema.as_str().rstrip("\n") + "\n", "run `make schema` and review the difference"
+
+
+def _described() -> list[tuple[str, str | None]]:
+    found: list[tuple[str, str | None]] = []
+    for kind in build_schema(COMMITTED.read_text()).type_map.values():
+        if kind.name in introspection_types or kind.name in ("String", "Int", "Boolean", "ID", "Float"):
+            continue
+        found.append((kind.name, kind.description))
+        if isinstance(kind, GraphQLEnumType):
+            found += [(f"{kind.name}.{name}", value.description) for name, value in kind.values.items()]
+        elif isinstance(kind, GraphQLInputObjectType):
+            found += [(f"{kind.name}.{name}", field.description) for name, field in kind.fields.items()]
+        elif isinstance(kind, GraphQLObjectType | GraphQLInterfaceType):
+            for name, field in kind.fields.items():
+                found.append((f"{kind.name}.{name}", field.description))
+                found += [(f"{kind.name}.{name}({argument})", it.description) for argument, it in field.args.items()]
+    return found
+
+
+@pytest.mark.parametrize(("name", "description"), _described(), ids=lambda value: value if "." in str(value) else "")
+def test_everything_in_the_schema_is_described(name: str, description: str | None) -> None:
+    assert description, f"{name} has no description"
