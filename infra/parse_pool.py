@@ -226,11 +226,14 @@ class ParsePool:
         """
         outcomes: dict[int, ParsedMessage | ParseFailure] = {}
         pending = iter(enumerate(raws))
+        unavailable: BaseExceptionGroup[ParserUnavailable] | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(min(self._processes, len(raws))):
                     group.create_task(self._parse_each(pending, outcomes))
-        except* ParserUnavailable as unavailable:
+        except* ParserUnavailable as failures:
+            unavailable = failures
+        if unavailable is not None:  # raised out here: within `except*` Python before 3.11.4 would wrap it in a group
             raise ParserUnavailable("Mail cannot be read at the moment.") from unavailable
         return [outcomes[position] for position in range(len(raws))]
 
