@@ -36,7 +36,6 @@ DOVECOT = "/usr/sbin/dovecot"
 HOST = "127.0.0.1"
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 2.0
-"""Dovecot waits for clients to take notice, and the client may be the one that waits for us."""
 _PR_SET_PDEATHSIG = 1
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _MAILDIR_FLAGS = {r"\Seen": "S", r"\Answered": "R", r"\Flagged": "F", r"\Draft": "D", r"\Deleted": "T"}
@@ -65,6 +64,8 @@ def require_dovecot() -> None:
 
 class MailSandbox:
     """A running mail server. Use as a context manager, or call `start` and `stop`.
+
+    It ends with the thread that started it: start it in one that lives as long as it is needed.
 
     Attributes:
         host: the loopback address all ports are on; the certificate holds for it and for `localhost`.
@@ -110,12 +111,12 @@ class MailSandbox:
     def stop(self) -> None:
         """Stops both servers and removes the temporary folder; safe to call twice."""
         self._submission.stop()
-        self._stop_dovecot()
+        self._stop_dovecot(patience_s=0)  # its files go with it
         shutil.rmtree(self._files.root, ignore_errors=True)
 
     def restart(self) -> None:
         """Stops Dovecot, dropping every connection, and starts it again with the same mail on the same ports."""
-        self._stop_dovecot()
+        self._stop_dovecot(patience_s=STOP_TIMEOUT_S)
         self._start_dovecot()
 
     def __enter__(self) -> Self:
@@ -323,19 +324,21 @@ class MailSandbox:
             return "(nothing)"
         return "\n".join(self._files.log.read_text(errors="replace").splitlines()[-10:])
 
-    def _stop_dovecot(self) -> None:
+    def _stop_dovecot(self, *, patience_s: float) -> None:
         if self._dovecot is None:
             return
         self._signal_all(signal.SIGCONT)
         everyone = _descendants(self._dovecot.pid)
-        self._dovecot.terminate()
-        try:
-            self._dovecot.wait(timeout=STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            for pid in everyone:
+        if patience_s:
+            self._dovecot.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._dovecot.wait(timeout=patience_s)
+        # Its login processes outlive it by seconds and keep their connections open; nobody is to wait for that.
+        for pid in everyone:
+            if _is_dovecot(pid):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            self._dovecot.wait()
+        self._dovecot.wait()
         self._dovecot = None
 
     def _signal_all(self, number: signal.Signals) -> None:
@@ -362,6 +365,13 @@ def _until(holds: Callable[[], bool], what: str) -> None:
 
 def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _is_dovecot(pid: int) -> bool:
+    try:
+        return "dovecot" in Path(f"/proc/{pid}/cmdline").read_text(encoding="ascii", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def _descendants(pid: int) -> list[int]:
