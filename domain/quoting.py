@@ -39,12 +39,14 @@ _SEPARATOR_WORDS = (
     "original message", "original appointment", "forwarded message", "reply message", "reply above this line",
     "ursprüngliche nachricht", "ursprungliche nachricht", "originalnachricht", "original-nachricht",
     "weitergeleitete nachricht", "message d'origine", "message d’origine", "message original", "message transféré",
-    "message initial", "mensaje original", "mensaje reenviado", "mensaje original", "oorspronkelijk bericht",
+    "message initial", "mensaje original", "mensaje reenviado", "oorspronkelijk bericht",
     "doorgestuurd bericht", "messaggio originale", "messaggio inoltrato", "mensagem original",
     "mensagem encaminhada", "ursprungligt meddelande", "исходное сообщение", "пересылаемое сообщение",
 )  # fmt: skip
-_BARE_SEPARATORS = ("begin forwarded message", "anfang der weitergeleiteten", "début du message réexpédié",
-                    "début du message transféré", "inicio del mensaje reenviado", "begin doorgestuurd bericht")  # fmt: skip
+_BARE_SEPARATORS = (
+    "begin forwarded message", "anfang der weitergeleiteten", "début du message réexpédié",
+    "début du message transféré", "inicio del mensaje reenviado", "begin doorgestuurd bericht",
+)  # fmt: skip
 _RULES = frozenset("-_=*~#+—–")
 
 _FROM = frozenset({"from", "von", "de", "van", "da", "från", "fra", "od", "от", "发件人", "寄件者"})
@@ -52,7 +54,8 @@ _OTHER_FIELDS = frozenset(
     {
         "sent", "date", "to", "cc", "subject", "reply-to", "importance", "when", "where", "attachments",
         "gesendet", "datum", "an", "betreff", "kopie", "wichtigkeit", "antwort an",
-        "envoyé", "envoyé le", "message du", "copie à", "sujet", "à", "objet", "enviado", "enviado el", "fecha", "para", "asunto",
+        "envoyé", "envoyé le", "message du", "copie à", "sujet", "à", "objet",
+        "enviado", "enviado el", "fecha", "para", "asunto",
         "verzonden", "verzonden op", "aan", "onderwerp", "inviato", "data", "a", "oggetto", "assunto",
         "skickat", "till", "ämne", "sendt", "til", "emne", "wysłano", "do", "temat",
         "отправлено", "дата", "кому", "тема", "发送时间", "收件人", "主题", "日期",

@@ -45,13 +45,16 @@ def leaves(root: Part) -> tuple[Part, ...]:
 
 
 def plain_text(bodies: Bodies) -> str:
-    """The body as plain text, made from HTML where the message has nothing else. Lines end with a line feed."""
-    texts: list[str] = []
-    for part in bodies.text:
-        if part.type.value == "text/html":
-            texts.append(html_body.to_text(_characters(part)))
-        elif part.type.value == "text/plain":
-            texts.append(_unflowed(part, _characters(part)))
+    """The body as plain text, made from HTML where the message has no other text or an empty one."""
+    text = _joined_text(bodies.text)
+    return text if text.strip() else _joined_text(bodies.html)
+
+
+def _joined_text(parts: list[Part]) -> str:
+    texts = (
+        html_body.to_text(_characters(part)) if part.type.value == "text/html" else _unflowed(part, _characters(part))
+        for part in parts
+    )
     return "\n".join(texts)[:_TEXT_CHARACTERS]
 
 
@@ -59,13 +62,11 @@ def safe_html(bodies: Bodies) -> str | None:
     """The body as safe HTML; None where no part is HTML."""
     if not any(part.type.value == "text/html" for part in bodies.html):
         return None
-    sections: list[str] = []
-    for part in bodies.html:
-        if part.type.value == "text/html":
-            sections.append(_characters(part))
-        elif part.type.value == "text/plain":
-            sections.append(html_body.from_text(_unflowed(part, _characters(part))))
-    return html_body.sanitise("\n".join(sections))
+    sections = (
+        _characters(part) if part.type.value == "text/html" else html_body.from_text(_unflowed(part, _characters(part)))
+        for part in bodies.html
+    )
+    return html_body.sanitise("\n".join(sections)).strip()
 
 
 def read_attachments(bodies: Bodies, html: str | None) -> tuple[AttachmentPart, ...]:

@@ -10,7 +10,8 @@ from domain.mime.encoded_words import decode_header
 from domain.mime.structure import Part
 
 _DAEMONS = re.compile(
-    r"(mailer-daemon|mailerdaemon|mail-daemon|mdaemon|postmaster|mail[ .-]delivery[ .-](?:sub)?system|mail delivery service)",
+    r"(mailer-daemon|mailerdaemon|mail-daemon|mdaemon|postmaster"
+    r"|mail[ .-]delivery[ .-](?:sub)?system|mail delivery service)",
     re.IGNORECASE,
 )
 _FAILED = re.compile(

@@ -43,7 +43,7 @@ def read_references(header: bytes | None, participants: frozenset[str]) -> tuple
     """
     if header is None:
         return ()
-    return _believable(_BRACKETED.findall(to_text(header[:_VALUE_LENGTH])), participants)
+    return _believable(_BRACKETED.findall(to_text(header[-_VALUE_LENGTH:])), participants)
 
 
 def read_in_reply_to(header: bytes | None, participants: frozenset[str]) -> tuple[str, ...]:

@@ -117,7 +117,7 @@ async def test_closing_ends_what_is_being_read_and_refuses_what_comes() -> None:
     await pool.parse(message("one"))
     async with asyncio.TaskGroup() as group:
         reading = group.create_task(expect_unavailable(pool, b"hang"))
-        await until(lambda: pool._free.locked())
+        await until(pool._free.locked)
         await pool.aclose()
     assert reading.done()
     await pool.aclose()
@@ -149,7 +149,7 @@ async def test_workers_die_with_their_parent(tmp_path: Path, command: str) -> No
         asyncio.run(main())
         """
     )
-    parent = subprocess.Popen(
+    parent = subprocess.Popen(  # noqa: ASYNC220, S603 - a parent to be killed; no test runs beside this one
         [sys.executable, "-c", program],
         cwd=PROJECT,
         stdout=subprocess.PIPE,
