@@ -123,7 +123,7 @@ class Endpoint(GraphQL[Request, None]):
         if not isinstance(body, dict):
             raise HTTPException(400, "The body is one object.")
         query = _member(body, "query", str)
-        if query is None:
+        if not query:
             raise HTTPException(400, "The body has no query.")
         return GraphQLRequestData(
             query=query,

@@ -1,6 +1,7 @@
 """Tokens: those that hold name their viewer, and every other one is UNAUTHENTICATED, over HTTP and WebSocket alike."""
 
 import base64
+import hmac
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -48,7 +49,10 @@ async def socket_code(site: Site, payload: object) -> int | None:
 
 
 async def test_a_users_token_names_the_user_over_http_and_websocket(scene: Scene) -> None:
-    expected = {"viewer": {"email": RITA}, "organisation": {"id": to_global("organisation", scene.office.organisation_id)}}
+    expected = {
+        "viewer": {"email": RITA},
+        "organisation": {"id": to_global("organisation", scene.office.organisation_id)},
+    }
     answer = await scene.site.post(WHO, scene.token)
     assert (answer.status_code, answer.json()) == (200, {"data": expected})
     async with scene.site.session(scene.token) as socket:
@@ -113,7 +117,7 @@ async def test_every_token_that_does_not_hold_is_unauthenticated(scene: Scene) -
         assert await socket_code(scene.site, {"authorization": f"Bearer {token}"}) == 4403, what
 
 
-@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic cml0YTpyaXRh", "Token x"])
+@pytest.mark.parametrize("header", ["", "Bearer", "Basic cml0YTpyaXRh", "Token x"])
 async def test_every_header_without_a_bearer_token_is_unauthenticated(scene: Scene, header: str) -> None:
     answer = await scene.site.post(WHO, authorization=header)
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, 'Bearer realm="postroom"')
@@ -175,7 +179,9 @@ class Issuer:
         )
 
     def publish(self, *public: RSAKey | ECKey | OctKey) -> None:
-        self.published = [key.as_dict(private=False) if not isinstance(key, OctKey) else key.as_dict() for key in public]
+        self.published = [
+            key.as_dict(private=False) if not isinstance(key, OctKey) else key.as_dict() for key in public
+        ]
 
 
 @pytest.fixture
@@ -239,8 +245,9 @@ async def test_a_public_key_is_no_secret(deps: Deps, scene: Scene, issuer: Issue
     claims = standard_claims(scene.office.organisation_id, RITA)
     async with served(deps, issuer.settings(deps)) as site:
         for form in (RSA.as_pem(private=False), RSA.as_der(private=False), orjson.dumps(RSA.as_dict(private=False))):
-            secret = base64.urlsafe_b64encode(form).rstrip(b"=").decode()
-            forged = issued(OctKey.import_key({"kty": "oct", "k": secret}), "HS256", claims, kid="rsa")
+            content = f"{part({'alg': 'HS256', 'kid': 'rsa'})}.{part({'iss': ISSUER, 'aud': AUDIENCE, **claims})}"
+            mark = base64.urlsafe_b64encode(hmac.digest(form, content.encode(), "sha256")).rstrip(b"=").decode()
+            forged = f"{content}.{mark}"
             assert await http_code(site, forged) == (401, "UNAUTHENTICATED")
         for what, token in {
             "no issuer": issued(RSA, "RS256", {**claims, "iss": None}, kid="rsa"),
