@@ -7,6 +7,7 @@ images within the message in `data-cid`. `render` turns it into what one reader 
 import re
 from collections.abc import Callable
 from html import escape, unescape
+from urllib.parse import unquote
 
 from domain.html_policy import CHARACTERS, CLEANER, is_bearable
 from domain.html_text import bare_words, to_text
@@ -74,7 +75,12 @@ def _set_aside(tag: re.Match[str]) -> str:
         if name not in {"src", "background"}:
             written.append(f' {name}="{value}"')
         elif _CID.match(value):
-            written.append(f' data-cid="{value[4:]}"')
+            written.append(f' data-cid="{_content_id(value)}"')
         else:
             written.append(f' data-remote-src="{value}"')
     return f"<{tag[2]}{''.join(written)}>"
+
+
+def _content_id(address: str) -> str:
+    """What `cid:` names, escaped. Source: RFC 2392: the id is percent-encoded in the address."""
+    return escape(unquote(unescape(address[len("cid:") :])).replace("\0", ""))

@@ -138,6 +138,10 @@ class _Worker:
             raise ParseFailure(FailureReason.OUT_OF_MEMORY if kind == OUT_OF_MEMORY else FailureReason.RAISED)
         return await self._reader.readexactly(length)
 
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
     async def kill(self) -> None:
         """Ends the process, whatever it is doing, and waits until it is gone. A second time changes nothing."""
         self._process.kill()
@@ -257,8 +261,12 @@ class ParsePool:
     async def _take(self) -> _Worker:
         if self._is_closed:
             raise ParserUnavailable("Mail cannot be read any more: the parser is shut down.")
-        if self._idle:
-            return self._idle.pop()
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.is_running:
+                return worker
+            # Killed while idle, by the system or a person: no message is to blame.
+            await self._give_back(worker, is_sound=False)
         try:
             worker = await _Worker.start(self._target, self._memory_bytes)
         except (OSError, EOFError, TimeoutError) as error:

@@ -5,6 +5,7 @@ Source: RFC 8621 §4.1.4 (which parts are the body), RFC 3676 (format=flowed).
 
 import re
 from dataclasses import dataclass, field
+from html import unescape
 
 from domain import html as html_body
 from domain.mail import AttachmentPart
@@ -17,7 +18,7 @@ _TEXT_CHARACTERS = 2_000_000
 """A million words: longer bodies are logs, and are cut in `text`, not in the source."""
 _META_CHARSET = re.compile(rb"""<meta[^<>]{0,200}charset=["']?([A-Za-z0-9_.:-]{1,40})""", re.IGNORECASE)
 _META_WITHIN_BYTES = 2048
-_CID = re.compile(r"""(?:data-cid|cid)(?:="|:)\s*([^"'\s>)]{1,300})""", re.IGNORECASE)
+_CID = re.compile(r'data-cid="([^"]{1,300})"')
 _LINE_END = re.compile(r"\r\n?")
 
 
@@ -71,7 +72,7 @@ def safe_html(bodies: Bodies) -> str | None:
 
 def read_attachments(bodies: Bodies, html: str | None) -> tuple[AttachmentPart, ...]:
     """The files, each with a safe name. Those that the HTML shows by `cid:` are inline."""
-    shown = {match.lower() for match in _CID.findall(html)} if html else set()
+    shown = {unescape(content_id).lower() for content_id in _CID.findall(html)} if html else set()
     return tuple(_attachment(part, shown, position) for position, part in enumerate(bodies.attachments, start=1))
 
 

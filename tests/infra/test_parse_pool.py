@@ -104,6 +104,14 @@ async def test_a_worker_is_kept_but_not_after_a_cancelled_message(pool: ParsePoo
     assert not is_alive(int(first.read_text().split()[0]))
 
 
+async def test_a_worker_that_was_killed_while_idle_costs_no_message(pool: ParsePool, tmp_path: Path) -> None:
+    await pool.parse(b"tell " + bytes(tmp_path / "told"))
+    worker = int((tmp_path / "told").read_text().split()[0])
+    os.kill(worker, signal.SIGKILL)
+    await until(lambda: not is_alive(worker))
+    assert (await pool.parse(message("next"))).subject == "next"
+
+
 async def test_workers_hold_no_secrets_of_the_environment(
     pool: ParsePool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
