@@ -307,6 +307,8 @@ hostile = st.lists(
                 'title="<img',
                 'src=x>">',
                 "&#x6a;",
+                "<img/src=cid:%00%ff>",
+                "&#0;",
                 "&lt;",
                 "\x00",
                 "data-remote-src='http://a'",
