@@ -19,7 +19,7 @@ _MONTHS = {
 # How Dovecot, and with luck others, orders what we ask for: one match instead of a walk through the tokens.
 _USUAL = re.compile(
     rb'\d+ FETCH \(UID (\d{1,10}) INTERNALDATE "([^"]{20,26})" RFC822\.SIZE (\d{1,19}) '
-    rb"BODY\[HEADER\.FIELDS \([^)]*\)\] \{\d+\}",
+    rb"BODY\[HEADER\.FIELDS \([^)]*\)\] \{(\d{1,19})\+?\}",
     re.IGNORECASE,
 )
 
@@ -53,8 +53,8 @@ def read_fetch(response: Response) -> FetchedItems | None:
     """
     usual = _USUAL.fullmatch(response[0])
     if usual is not None and len(response) == 3 and response[2] == b")":  # noqa: PLR2004 - text, literal, text
-        uid, date, size = usual.groups()
-        cut = is_cut(response[0], response[1])
+        uid, date, size, announced = usual.groups()
+        cut = len(response[1]) < int(announced)
         return FetchedItems(int(uid), read_internal_date(date), int(size), response[1], cut, is_slice=False)
     if not _FETCH.match(response[0]):
         return None

@@ -7,33 +7,30 @@ address field, however broken the field. Python's `email` package takes fifty ti
 
 import binascii
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import NamedTuple
 
-_FIELD = re.compile(
-    rb"^(from|to|cc|bcc|reply-to|sender|message-id|in-reply-to|references)[ \t]*:(.*(?:\n[ \t].*)*)",
-    re.IGNORECASE | re.MULTILINE,
-)
-_FOLD = re.compile(rb"\r?\n[ \t]+|\r")
+_FOLD = re.compile(r"\n[ \t]+")
+_ADDRESS_FIELDS = frozenset({"from", "to", "cc", "bcc", "reply-to", "sender"})
+_BETWEEN_ADDRESSES = {ord(character): " " for character in '<>()[]\\,;:"\r\n\t'}
+
 # A word begins where none goes on: without that, a long text without `@` would be searched again from each letter.
 _LETTER = r"[^\s<>()\[\]\\,;:@\"]"
 _WORD = rf"(?<!{_LETTER}){_LETTER}+"
 _ADDRESS = re.compile(rf"{_WORD}@{_LETTER}+")
 _LITERAL_DOMAIN = re.compile(rf"{_WORD}@\[[^\s\[\]\\]+\]")
 _QUOTED_LOCAL_PART = re.compile(rf"\"((?:[^\"\\]|\\.){{1,64}})\" ?@ ?({_LETTER}+)")
-_SPACED = re.compile(r" ?([@.]) ?")
 _COMMENT = re.compile(r"\((?:[^()\\]|\\.)*\)")
 _ENCODED_WORD = re.compile(r"=\?([\w-]+)(?:\*[\w-]+)?\?([bq])\?([^?\s]*)\?=(?:\s+(?==\?))?", re.IGNORECASE)
 _MESSAGE_ID = re.compile(r"<\s*([^<>\s]+)\s*>")
 _BARE_MESSAGE_ID = re.compile(r"(?<![^\s<>,;()\"@])[^\s<>,;()\"@]+@[^\s<>,;()\"@]+")
-_ODD = re.compile(r"[\"(\\]|=\?|\s[@.]|[@.]\s|@\[")
 
 MAX_ADDRESSES = 5_000
 MAX_REFERENCES = 1_000
 _MAX_COMMENT_DEPTH = 10
 
 
-@dataclass(frozen=True, slots=True)
-class HeaderFields:
+class HeaderFields(NamedTuple):
     """What the fields say; see `domain.changes.RemoteHeader`."""
 
     addresses: tuple[str, ...]
@@ -43,50 +40,89 @@ class HeaderFields:
 
 def read_header_fields(block: bytes) -> HeaderFields:
     """Reads a block of header fields as IMAP sends it. Never raises, whatever the bytes."""
-    addresses: dict[str, None] = {}
+    text = block.decode("utf-8", "replace").replace("\r", "")
+    if "\n " in text or "\n\t" in text:
+        text = _FOLD.sub(" ", text)
+    correspondents: list[str] = []
+    references = in_reply_to = ""
     message_id: str | None = None
-    references: dict[str, None] = {}
-    in_reply_to: dict[str, None] = {}
-    for name, raw in _FIELD.findall(block):
-        value = _FOLD.sub(b" ", raw).decode("utf-8", "surrogateescape")
-        kind = name.lower()
-        if kind == b"message-id":
+    for line in text.split("\n"):
+        name, _, value = line.partition(":")
+        name = name.rstrip().lower()
+        if name in _ADDRESS_FIELDS:
+            correspondents.append(value)
+        elif name == "message-id":
             message_id = message_id or next(iter(_message_ids(value)), None)
-        elif kind == b"references":
-            references.update(dict.fromkeys(_message_ids(value)))
-        elif kind == b"in-reply-to":
-            in_reply_to.update(dict.fromkeys(_message_ids(value)))
-        else:
-            addresses.update(dict.fromkeys(find_addresses(value)))
-    return HeaderFields(
-        tuple(addresses)[:MAX_ADDRESSES], message_id, tuple({**references, **in_reply_to})[-MAX_REFERENCES:]
-    )
+        elif name == "references":
+            references += value
+        elif name == "in-reply-to":
+            in_reply_to += value
+    addresses = dict.fromkeys(find_addresses(" , ".join(correspondents)))
+    answered = dict.fromkeys(_message_ids(references) + _message_ids(in_reply_to))
+    return HeaderFields(tuple(addresses)[:MAX_ADDRESSES], message_id, tuple(answered)[-MAX_REFERENCES:])
 
 
 def find_addresses(value: str) -> list[str]:
-    """Every text in an address field that could be an addr-spec, as written."""
-    found = _ADDRESS.findall(value)
-    if _ODD.search(value):
-        found += _find_hidden(value)
-    return [_printable(address.strip(".'")) for address in found]
+    """Every text in address fields that could be an addr-spec, as written."""
+    if "@" not in value and "=?" not in value:
+        return []
+    words = value.translate(_BETWEEN_ADDRESSES).split()
+    found = [word for word in words if "@" in word]
+    # The quick way is right unless an address is interrupted; these are the ways in which it can be.
+    if (
+        "(" in value
+        or " @" in value
+        or "@ " in value
+        or " ." in value
+        or ". " in value
+        or '"' in value
+        or "@[" in value
+    ):
+        found += _interrupted(value)
+    if "=?" in value:
+        found += _encoded(value)
+    return [address for each in found for address in _well_formed(each)]
 
 
-def _find_hidden(value: str) -> list[str]:
-    """Addresses behind comments, spaces, quotes and encoded words."""
+def _well_formed(text: str) -> Iterator[str]:
+    """The addresses in a text with an `@`, without the marks that people put around them."""
+    address = text if text.startswith('"') else text.strip(".'@")
+    local_part, at, domain = address.rpartition("@")
+    if local_part and at and domain:
+        if "@" in local_part and not local_part.startswith('"'):
+            yield from _ADDRESS.findall(address)
+        else:
+            yield address
+
+
+def _interrupted(value: str) -> list[str]:
+    """Addresses with comments, spaces, quotes or brackets in them."""
     bare = " ".join(value.split())
-    found = _LITERAL_DOMAIN.findall(bare)
-    for local_part, domain in _QUOTED_LOCAL_PART.findall(bare):
-        # A local part that needs no quotes is the same address without them (RFC 5321 §4.1.2).
-        quotes = "" if _ADDRESS.fullmatch(f"{local_part}@{domain}") else '"'
-        found.append(f"{quotes}{local_part}{quotes}@{domain}")
+    found: list[str] = _LITERAL_DOMAIN.findall(bare) if "@[" in bare else []
+    if '"@' in bare or '" @' in bare:
+        for local_part, domain in _QUOTED_LOCAL_PART.findall(bare):
+            # A local part that needs no quotes is the same address without them (RFC 5321 §4.1.2).
+            quotes = "" if _ADDRESS.fullmatch(f"{local_part}@{domain}") else '"'
+            found.append(f"{quotes}{local_part}{quotes}@{domain}")
+    uncommented = _without_comments(bare) if "(" in bare else bare
+    whole = " ".join(uncommented.split()).replace(" @", "@").replace("@ ", "@").replace(" .", ".").replace(". ", ".")
+    return found if whole == bare else found + _ADDRESS.findall(whole)
+
+
+def _without_comments(value: str) -> str:
     for _ in range(_MAX_COMMENT_DEPTH):
-        bare, removed = _COMMENT.subn("", bare)
+        value, removed = _COMMENT.subn("", value)
         if not removed:
             break
-    found += _ADDRESS.findall(_SPACED.sub(r"\1", " ".join(bare.split())))
-    if "=?" in value:
-        found += _ADDRESS.findall(_ENCODED_WORD.sub(_decode_word, value))
-    return found
+    return value
+
+
+def _encoded(value: str) -> list[str]:
+    """Addresses in encoded words, where they do not belong and yet are written."""
+    touches_address = "?=@" in value or "@=?" in value
+    if touches_address or any("@" in _decode_word(word) for word in _ENCODED_WORD.finditer(value)):
+        return _ADDRESS.findall(_ENCODED_WORD.sub(_decode_word, value))
+    return []
 
 
 def _decode_word(word: re.Match[str]) -> str:
@@ -102,11 +138,8 @@ def _decode_word(word: re.Match[str]) -> str:
 
 
 def _message_ids(value: str) -> list[str]:
-    return [_printable(found) for found in _MESSAGE_ID.findall(value) or _BARE_MESSAGE_ID.findall(value)]
-
-
-def _printable(text: str) -> str:
-    """Bytes that are no UTF-8 become the replacement character, so that the text can be stored."""
-    if text.isascii():
-        return text
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    if "<" in value:
+        found = _MESSAGE_ID.findall(value)
+        if found:
+            return found
+    return _BARE_MESSAGE_ID.findall(value) if "@" in value else []
