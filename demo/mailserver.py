@@ -37,6 +37,7 @@ HOST = "127.0.0.1"
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 2.0
 _PR_SET_PDEATHSIG = 1
+_AUTHENTICATED = 235
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _MAILDIR_FLAGS = {r"\Seen": "S", r"\Answered": "R", r"\Flagged": "F", r"\Draft": "D", r"\Deleted": "T"}
 
@@ -173,7 +174,12 @@ class MailSandbox:
     def submit(self, sender: str, recipients: Iterable[str], raw: bytes) -> None:
         """Sends a message through the submission server as `sender`, who must be a user here."""
         with smtplib.SMTP_SSL(HOST, self.smtps_port, context=self.client_tls()) as client:
-            client.login(sender, self._users[sender])
+            client.ehlo()
+            # Not `client.login`: it knows passwords of ASCII only.
+            token = base64.b64encode(f"\0{sender}\0{self._users[sender]}".encode()).decode()
+            code, reply = client.docmd("AUTH", f"PLAIN {token}")
+            if code != _AUTHENTICATED:
+                raise smtplib.SMTPAuthenticationError(code, reply)
             client.sendmail(sender, list(recipients), raw)
 
     @property

@@ -133,7 +133,7 @@ class Connection:
     async def attempt(self, name: str, *arguments: bytes | Text) -> Reply | None:
         """Runs a command the server may not know although it says so; None where it refuses."""
         with boundary():
-            reply = await self._converse(name, *arguments, deadline_s=self.deadlines.command_s)
+            reply = await self._converse(name, *arguments, deadline_s=self.deadlines.transfer_s)
         return reply if reply.result == "OK" else None
 
     @asynccontextmanager

@@ -33,7 +33,8 @@ _BUSY = re.compile(
 # Source: support.google.com/accounts/answer/185833, help.yahoo.com/kb/SLN15241, support.apple.com/102654,
 # learn.microsoft.com/exchange/clients-and-mobile-in-exchange-online/deprecation-of-basic-authentication (2026-11-21).
 _APP_PASSWORD = re.compile(
-    rb"app(?:lication)?[- ]?(?:specific)?[- ]password|5\.7\.9\b|185833|InvalidSecondFactor|two[- ](?:step|factor)|2FA",
+    rb"app(?:lication)?[- ]?(?:specific)?[- ]password"
+    rb"|\b5\.7\.9\b|\b185833\b|InvalidSecondFactor|two[- ](?:step|factor)|\b2FA\b",
     re.IGNORECASE,
 )
 _SWITCHED_OFF = re.compile(
