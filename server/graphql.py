@@ -11,6 +11,7 @@ import asyncpg
 import orjson
 import structlog
 from cross_web import AsyncHTTPRequestAdapter, HTTPException
+from prometheus_client import Counter, Histogram
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HTTPRequest
 from starlette.responses import Response
@@ -35,6 +36,9 @@ from services.deps import Deps
 from services.stream import EventStream
 
 log = structlog.get_logger()
+
+REQUESTS = Counter("postroom_graphql_requests", "Requests to /graphql over HTTP.", ["status"])
+REQUEST_SECONDS = Histogram("postroom_graphql_request_seconds", "How long answers over HTTP took.")
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
@@ -71,19 +75,27 @@ class Endpoint(GraphQL[Request, None]):
         if scope["type"] == "websocket":
             await self.run(WebSocket(scope, receive=receive, send=send))
             return
+        with REQUEST_SECONDS.time():
+            response = await self._answer(HTTPRequest(scope, receive=receive))
+        if response is not None:
+            REQUESTS.labels(status=response.status_code).inc()
+            await response(scope, receive, send)
+
+    async def _answer(self, request: HTTPRequest) -> Response | None:
+        """The response to a request, whatever it is; None where nobody waits for it any more."""
         try:
-            response = await self.run(HTTPRequest(scope, receive=receive))
+            return await self.run(request)
         except ClientDisconnect:
-            return
+            return None
         except HTTPException as mistake:
-            response = _failure(mistake.status_code, "BAD_USER_INPUT", mistake.reason)
+            return _failure(mistake.status_code, "BAD_USER_INPUT", mistake.reason)
         except NotAuthenticated as refusal:
             response = _failure(401, "UNAUTHENTICATED", refusal.message)
             response.headers["WWW-Authenticate"] = 'Bearer realm="postroom"'
+            return response
         except DATABASE_TROUBLE as failure:
             log.warning("request_without_database", error=type(failure).__name__)
-            response = _failure(503, "INTERNAL", "The server cannot reach its database; try again in a moment.")
-        await response(scope, receive, send)
+            return _failure(503, "INTERNAL", "The server cannot reach its database; try again in a moment.")
 
     async def get_context(self, request: HTTPRequest | WebSocket, response: Response | WebSocket) -> Request:  # noqa: ARG002 - Strawberry's signature
         """The context of this request's operation, or of this socket's operations.

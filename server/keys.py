@@ -69,7 +69,8 @@ class FetchedKeys:
         self._fetching = asyncio.Lock()
 
     async def key_for(self, header: dict[str, Any]) -> Key:
-        if self._is_older_than(self._fetched_at, FRESH_S):
+        is_being_fetched = bool(self._keys) and self._fetching.locked()
+        if self._is_older_than(self._fetched_at, FRESH_S) and not is_being_fetched:
             await self._refresh()
         key = self._find(header)
         if key is None:

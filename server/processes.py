@@ -84,6 +84,7 @@ class Supervisor:
         """Starts the process and waits for its end, or ends it when it is time to stop; its exit status."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
+            "-P",  # a folder named like one of our packages, where somebody happens to stand, is not ours
             "-m",
             "server",
             *role.arguments,

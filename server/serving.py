@@ -22,6 +22,8 @@ def serve(app: Starlette, listener: socket.socket, *, trusted_proxies: str | Non
     Args:
         trusted_proxies: addresses and networks, separated by commas, whose X-Forwarded-For and -Proto are believed.
     """
+    gc.collect()
+    gc.freeze()  # what is there now stays: modules and the schema need no looking at again
     gc.set_threshold(*_GC_THRESHOLDS)
     server_for(app, trusted_proxies=trusted_proxies).run(sockets=[listener])
 

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import orjson
 import structlog
+from prometheus_client import Gauge
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 from strawberry.asgi import ASGIWebSocketAdapter
 from strawberry.http.exceptions import WebSocketDisconnected
@@ -29,6 +30,8 @@ from gql.context import Request
 from server.auth import Authenticator, Identity, bearer_token
 
 log = structlog.get_logger()
+
+SOCKETS_OPEN = Gauge("postroom_sockets_open", "WebSockets that are open now.")
 
 SEND_DEADLINE_S = 20.0
 """How long a client may leave its end of the connection unread."""
@@ -87,9 +90,10 @@ class SocketHandler(BaseGraphQLTransportWSHandler[SocketRequest, None]):
 
     async def handle(self) -> None:
         try:
-            async with asyncio.timeout(None) as life:
-                self._life = life
-                await super().handle()
+            with SOCKETS_OPEN.track_inprogress():
+                async with asyncio.timeout(None) as life:
+                    self._life = life
+                    await super().handle()
         except TimeoutError:
             if not self._life.expired():
                 raise

@@ -3,9 +3,12 @@
 The gate, the order, and what may be written: names without stray characters, addresses that are addresses.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from uuid import UUID
+from weakref import WeakValueDictionary
 
 from domain.access import Viewer
 from domain.addresses import base, canonical
@@ -31,6 +34,9 @@ class WrittenAddress:
 _HOLD_MAILBOXES = """
 SELECT id FROM mailbox WHERE organisation_id = $1 AND disconnected_at IS NULL ORDER BY id FOR NO KEY UPDATE
 """
+_turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
+"""Within a process calls wait here: each that waited in the database would keep a connection from everybody else."""
+
 _ALONE = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
 
 
@@ -46,7 +52,8 @@ async def administering(deps: Deps, viewer: Viewer) -> AsyncIterator[UnitOfWork]
     """
     if not viewer.may_administer:
         raise Forbidden("This is for administrators and service tokens.")
-    async with unit_of_work(deps, viewer.organisation_id) as work:
+    turn = _turns.setdefault(viewer.organisation_id, asyncio.Lock())
+    async with turn, unit_of_work(deps, viewer.organisation_id) as work:
         organisation = viewer.organisation_id.hex
         await work.tx.execute(_ALONE, f"administration:{organisation}")
         # In the order of services.recording, mailbox before record, so that neither waits for the other in a circle.

@@ -255,9 +255,11 @@ async def _remove_emails(
     blobs = await withdraw_email(work, email_ids, erase_mail=erase_mail)
     await work.tx.execute("DELETE FROM candidate_email WHERE id = ANY($1)", email_ids)
     await work.tx.execute(
-        "UPDATE mailbox_search SET due_at = NULL WHERE candidate_id = $1 AND due_at IS NOT NULL AND address = ANY($2)",
+        "UPDATE mailbox_search SET due_at = NULL, finished_at = coalesce(finished_at, $3) "
+        "WHERE candidate_id = $1 AND due_at IS NOT NULL AND address = ANY($2)",
         record.id,
         [record.emails[key][1].address for key in canonical],
+        clock.now(),
     )
     await _audit(work, viewer, "candidate.address_removed", record.id)
     if erase_mail:

@@ -23,5 +23,8 @@ async def test_a_server_whose_database_is_of_another_version_is_not_ready(deps: 
 
 
 async def test_prometheus_is_answered(scene: Scene) -> None:
-    metrics = await scene.site.get("/metrics")
-    assert "python_info" in metrics.text
+    await scene.site.post({"query": "{ viewer { id } }"}, scene.token)
+    async with scene.site.session(scene.token):
+        metrics = await scene.site.get("/metrics")
+    assert 'postroom_graphql_requests_total{status="200"}' in metrics.text
+    assert "postroom_sockets_open 1.0" in metrics.text

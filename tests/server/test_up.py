@@ -8,6 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from services.deps import Deps
+from tests.support.deps import worker_environment
 from tests.support.postroom_process import Installation, children, is_alive, stopped, until
 
 pytestmark = pytest.mark.timeout(240)
@@ -114,6 +116,14 @@ async def test_every_wrong_setting_is_listed(installation: Installation) -> None
         assert "Traceback" not in said
     status, said = await installation.run("doctor", **wrong)
     assert (status, said.count("wrong ")) == (1, 3)
+
+
+async def test_with_named_servers_it_starts_none_of_its_own(installation: Installation, deps: Deps) -> None:
+    named = worker_environment(deps) | {"POSTROOM_DATA_DIR": str(installation.folder)}
+    async with installation.up(**named) as process:
+        assert children(process.pid).keys() == ROLES
+        status, _ = await stopped(process)
+        assert status == 0
 
 
 @pytest.mark.parametrize("role", ["api", "worker", "watch"])

@@ -378,6 +378,15 @@ async def test_concurrent_upserts_of_the_same_external_id_all_succeed_as_one(off
     assert len(await office.rows("SELECT id FROM candidate_email")) == 1
 
 
+async def test_many_calls_at_once_leave_connections_for_others(office: Office, ats: Viewer) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(60):
+            tasks.create_task(upsert_candidate(office.deps, ats, external_id=str(number), name="N"))
+        await asyncio.sleep(0)
+        assert await office.rows("SELECT 1 AS one") == [{"one": 1}]
+    assert len(await office.rows("SELECT id FROM candidate")) == 60
+
+
 async def test_one_address_wanted_by_two_users_at_once_goes_to_one(office: Office, ats: Viewer) -> None:
     calls = [upsert_user(office.deps, ats, external_id=str(n), name="N", email="same@x.example") for n in range(4)]
     results = await asyncio.gather(*calls, return_exceptions=True)  # noqa: TID251 - failures are the point

@@ -109,7 +109,7 @@ def children(parent: int) -> dict[str, int]:
             continue
         if int(status[1]) == parent and status[0] != "Z":
             is_role = b"-m" in command
-            name = command[command.index(b"-m") + 2] if is_role else os.path.basename(command[0]).split(b" ")[0]  # noqa: PTH119 - bytes
+            name = command[command.index(b"-m") + 2] if is_role else os.path.basename(command[0].split(b" ")[0])  # noqa: PTH119 - bytes
             found[name.decode()] = int(entry.name)
     return found
 

@@ -59,7 +59,9 @@ class Site:
             return await client.get(f"{self.url}{path}", headers=headers)
 
     @asynccontextmanager
-    async def socket(self, *, origin: str | None = None, protocol: str = TRANSPORT_WS) -> AsyncIterator[ClientConnection]:
+    async def socket(
+        self, *, origin: str | None = None, protocol: str = TRANSPORT_WS
+    ) -> AsyncIterator[ClientConnection]:
         """An open WebSocket, without `connection_init`."""
         url = f"ws://{self.host}:{self.port}/graphql"
         async with connect(url, subprotocols=[protocol], origin=origin, proxy=None) as opened:  # type: ignore[list-item,arg-type]

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from asyncio.subprocess import Process
+from asyncio.subprocess import PIPE, STDOUT, Process
 
 import pytest
 
@@ -25,7 +25,8 @@ async def start(deps: Deps, role: str) -> Process:
         "server",
         role,
         env={**os.environ, **worker_environment(deps)},
-        stderr=asyncio.subprocess.PIPE,
+        stdout=PIPE,
+        stderr=STDOUT,
     )
 
 
@@ -48,8 +49,8 @@ async def test_a_killed_worker_is_followed_by_one_that_finishes_its_work(
         mail_server.deliver(address, letter(ANA, address, subject), received_at=days_ago(2))
     await office.connect(rita, address, mail_server)
     first = await start(deps, "worker")
-    assert first.stderr is not None
-    await first.stderr.readline()
+    assert first.stdout is not None
+    await first.stdout.readline()
     first.kill()
     await first.wait()
     second = await start(deps, "worker")
@@ -91,11 +92,11 @@ async def test_the_watch_and_a_worker_record_new_mail_and_stop_when_told(
 async def test_a_worker_without_a_database_waits_and_says_so(deps: Deps) -> None:
     environment = {**os.environ, **worker_environment(deps), "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "server", "worker", env=environment, stderr=asyncio.subprocess.PIPE
+        sys.executable, "-m", "server", "worker", env=environment, stdout=PIPE, stderr=STDOUT
     )
-    assert process.stderr is not None
+    assert process.stdout is not None
     async with asyncio.timeout(PATIENCE_S):
-        lines = [await process.stderr.readline() for _ in range(2)]
+        lines = [await process.stdout.readline() for _ in range(2)]
     assert process.returncode is None
     assert all(b"waiting_for_database" in line for line in lines)
     process.terminate()
