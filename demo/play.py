@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from itertools import groupby
@@ -23,6 +23,7 @@ DELIVERED_AT_ONCE = 500
 ANSWER_SHARE = 0.7
 """Of the new letters; the others are first applications."""
 INBOX_LINES = 8
+END_SHOWS_WITHIN_S = 1.0
 MAIL_SERVER_LOOK_S = 2.0
 MAIL_SERVER_DEADLINE_S = 10.0
 
@@ -98,6 +99,9 @@ class Play:
                             guard.cancel()
                 except* (ApiProblem, ImportBroken, PostroomEnded):
                     show.problem(postroom.last_words())
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(END_SHOWS_WITHIN_S):
+                            await postroom.ended()  # where that is the reason, it says more than its effects
                     raise
 
     async def _act(self, postroom: Postroom, server: MailSandbox, passwords: Mapping[str, str]) -> None:

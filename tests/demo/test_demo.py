@@ -58,7 +58,7 @@ def living_children() -> set[int]:
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+    return subprocess.Popen(  # noqa: S603 - our own words
         [sys.executable, "-m", "demo", *SMALL, *arguments],
         cwd=PROJECT,
         env={**os.environ, "TMPDIR": str(folder)},
