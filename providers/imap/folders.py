@@ -5,6 +5,7 @@ Source: RFC 3501 §7.2.2 (LIST), RFC 6154 (special use), RFC 2342 (namespaces).
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from providers.imap import utf7
 from providers.imap.failures import ProtocolViolation
@@ -62,6 +63,15 @@ class Folder:
     separator: str
     attributes: frozenset[str]
 
+    @classmethod
+    def named(cls, name: str) -> Self:
+        """A folder that nobody listed, by its name alone."""
+        return cls(name, utf7.encode(name).encode("ascii"), "", frozenset())
+
+    @property
+    def is_all_mail(self) -> bool:
+        return r"\all" in self.attributes
+
 
 def read_listing(responses: Iterable[Response]) -> list[Folder]:
     """The folders of the untagged LIST responses, each once.
@@ -102,7 +112,7 @@ def folders_to_read(folders: Sequence[Folder], foreign_prefixes: tuple[bytes, ..
     """The person's own folders with mail in them, the inbox first, then Sent: All Mail alone where there is one."""
     own = [each for each in folders if not each.wire.startswith(foreign_prefixes)] if foreign_prefixes else [*folders]
     selectable = [each for each in own if not each.attributes & _NOT_SELECTABLE]
-    all_mail = [each for each in selectable if r"\all" in each.attributes]
+    all_mail = [each for each in selectable if each.is_all_mail]
     if all_mail:
         return all_mail[:1]
     if any(each.attributes & _SPECIAL for each in own):

@@ -148,11 +148,14 @@ class IMAPSession:
 
 
 class IdlingIMAPSession(IMAPSession):
-    """A session on a server that offers IDLE; `providers.base.IdleSession`."""
+    """A session on a server that offers IDLE; `providers.base.IdleSession`.
+
+    Any folder can be watched, also one that is not read because All Mail is: not every server tells of news there.
+    """
 
     async def wait_for_news(self, folder: str) -> AsyncIterator[None]:
-        remote = await self._mailbox.folder(folder)
-        if remote is None or await self._open(remote) is None:
+        remote = await self._mailbox.folder(folder) or Folder.named(folder)
+        if await self._open(remote) is None:
             raise ProviderError(ErrorCode.CONNECTION_REFUSED, "The mail server does not open this folder.")
         while True:
             async with self._connection.idling() as idle:

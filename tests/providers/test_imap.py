@@ -181,6 +181,10 @@ async def test_where_there_is_all_mail_it_is_read_alone_and_nothing_twice() -> N
             assert sorted(names(await reader.read("history"))) == ["m0", "m1", "m2"]
             server.deliver("rita@firm.example", letter("news"))
             assert names(await reader.read("live", folders=["INBOX"])) == ["news"]
+            news = session.wait_for_news("INBOX")  # type: ignore[attr-defined] # Dovecot offers IDLE
+            await anext(news)
+            server.deliver("rita@firm.example", letter("more news"))
+            await anext(news)
 
 
 async def test_a_message_of_100_megabytes_is_reported_and_its_neighbours_come(remote: DovecotMailbox) -> None:
