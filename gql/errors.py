@@ -20,6 +20,8 @@ _CODES: dict[type[AppError], str] = {
     Forbidden: "FORBIDDEN",
     StreamLagged: "RATE_LIMITED",
 }
+_TOO_MANY_TOKENS = "Parsing aborted"
+"""What the parser says when it gives up on a long document; it has no code for it."""
 _REFERENCE_BYTES = 6
 
 
@@ -31,7 +33,7 @@ def translated(errors: Sequence[GraphQLError]) -> list[GraphQLError]:
 def _translated(error: GraphQLError) -> GraphQLError:
     cause = _cause(error)
     if cause is None:
-        return _told(error, error.message, BAD_USER_INPUT)
+        return _told(error, error.message, QUERY_TOO_COMPLEX if _TOO_MANY_TOKENS in error.message else BAD_USER_INPUT)
     for kind, code in _CODES.items():
         if isinstance(cause, kind):
             return _told(error, cause.message, code)

@@ -14,6 +14,7 @@ from graphql import (
     FragmentSpreadNode,
     GraphQLError,
     InlineFragmentNode,
+    IntValueNode,
     OperationDefinitionNode,
     SelectionSetNode,
     ValidationContext,
@@ -21,6 +22,7 @@ from graphql import (
 )
 
 from gql.errors import QUERY_TOO_COMPLEX
+from gql.pagination import DEFAULT_SIZE, MAX_SIZE
 
 MAX_TOKENS = 2_000
 """In a document; the introspection query of GraphiQL has some 400."""
@@ -30,6 +32,11 @@ MAX_FIELDS = 1_000
 """In an operation once its fragments are put in their places."""
 MAX_ALIASES = 50
 """In an operation, likewise: an alias asks for the same thing again."""
+MAX_COST = 250_000
+"""Fields that an answer can hold if every page in it is full. 100 threads with 100 messages each of ten fields have
+100,000."""
+
+_PAGED = {"threads", "messages", "candidates", "users", "jobs", "nodes"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,7 @@ class _Size:
     depth: int = 0
     fields: int = 0
     aliases: int = 0
+    cost: int = 0
 
 
 class SizeLimit(ValidationRule):
@@ -53,6 +61,7 @@ class SizeLimit(ValidationRule):
             (size.depth, MAX_DEPTH, "levels deep"),
             (size.fields, MAX_FIELDS, "fields large"),
             (size.aliases, MAX_ALIASES, "aliases large"),
+            (size.cost, MAX_COST, "fields large with all of its pages full"),
         )
         for found, most, what in limits:
             if found > most:
@@ -72,11 +81,10 @@ class _Measure:
         self._known: dict[str, _Size] = {}
 
     def of(self, selected: SelectionSetNode) -> _Size:
-        depth = fields = aliases = 0
+        depth = fields = aliases = cost = 0
         for node in selected.selections:
             if isinstance(node, FieldNode):
-                within = self.of(node.selection_set) if node.selection_set is not None else _Size()
-                within = _Size(within.depth + 1, within.fields + 1, within.aliases + (node.alias is not None))
+                within = self._of_field(node)
             elif isinstance(node, FragmentSpreadNode):
                 within = self._of_fragment(node.name.value)
             elif isinstance(node, InlineFragmentNode):
@@ -84,7 +92,18 @@ class _Measure:
             else:
                 continue
             depth, fields, aliases = max(depth, within.depth), fields + within.fields, aliases + within.aliases
-        return _Size(min(depth, MAX_DEPTH + 1), min(fields, MAX_FIELDS + 1), min(aliases, MAX_ALIASES + 1))
+            cost += within.cost
+        return _Size(
+            min(depth, MAX_DEPTH + 1),
+            min(fields, MAX_FIELDS + 1),
+            min(aliases, MAX_ALIASES + 1),
+            min(cost, MAX_COST + 1),
+        )
+
+    def _of_field(self, node: FieldNode) -> _Size:
+        within = self.of(node.selection_set) if node.selection_set is not None else _Size()
+        cost = 1 + within.cost * (_page_size(node) if node.name.value in _PAGED else 1)
+        return _Size(within.depth + 1, within.fields + 1, within.aliases + (node.alias is not None), cost)
 
     def _of_fragment(self, name: str) -> _Size:
         if name not in self._known:
@@ -93,6 +112,17 @@ class _Measure:
             if fragment is not None:
                 self._known[name] = self.of(fragment.selection_set)
         return self._known[name]
+
+
+def _page_size(node: FieldNode) -> int:
+    """The most that the page can hold: what is written there, or what a variable may say."""
+    sizes = [argument.value for argument in node.arguments or () if argument.name.value in ("first", "last", "ids")]
+    if not sizes:
+        return DEFAULT_SIZE
+    written = sizes[0]
+    if isinstance(written, IntValueNode) and len(written.value) <= len(str(MAX_SIZE)):
+        return max(0, min(int(written.value), MAX_SIZE))
+    return MAX_SIZE
 
 
 def _fragments(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:

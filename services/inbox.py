@@ -129,7 +129,7 @@ async def unread_thread_count(reader: Reader) -> int:
         f"""
         SELECT count(*) FROM (
           SELECT 1 FROM thread t
-           WHERE t.organisation_id = $1 AND t.last_live_inbound_at IS NOT NULL AND {_GATE} AND {_UNREAD}
+           WHERE {_GATE} AND {_UNREAD}
            LIMIT {UNREAD_LIMIT}) unread
         """,
         *_values(reader).all[:3],

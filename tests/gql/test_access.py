@@ -219,6 +219,17 @@ async def test_candidates_and_jobs_are_seen_by_full_access_service_tokens_and_th
     }
 
 
+async def test_a_service_token_reads_the_directory_and_no_mail(shared: World) -> None:
+    query = (
+        "{ viewer { id } organisation { name } users { edges { node { name } } } sharedMailboxes { id } eventCursor }"
+    )
+    found = await shared.api.get(shared.viewers["service"], query)
+    assert found["viewer"] is None
+    assert found["organisation"] == {"name": "Acme"}
+    assert len(found["users"]["edges"]) == 5
+    assert found["sharedMailboxes"] == []
+
+
 async def test_a_participant_without_access_to_the_candidate_is_not_shown_them(shared: World) -> None:
     query = """query($id: ID!) { thread(id: $id) { candidates { id } participants { name candidate { id } }
       lastMessage { candidates { id } } } }"""

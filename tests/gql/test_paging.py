@@ -44,6 +44,7 @@ async def _walked(page: Walk, size: int, *, backward: bool, between: Callable[[]
         shown = await page(**({"last": size} if backward else {"first": size}), **place)
         ids = [edge["node"]["id"] for edge in shown["edges"]]
         assert len(ids) <= size
+        assert len(found) < 1000, "the walk does not end"
         found = ids + found if backward else found + ids
         if not shown["pageInfo"]["hasPreviousPage" if backward else "hasNextPage"]:
             return found

@@ -1,11 +1,13 @@
 """The exported schema is the committed one, and says of everything what it is."""
 
+from enum import StrEnum
 from pathlib import Path
 
 import pytest
 from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLInterfaceType, GraphQLObjectType, build_schema
 from graphql.type.introspection import introspection_types
 
+from domain import access, errors, events, mail
 from gql.schema.root import schema
 
 COMMITTED = Path(__file__).parents[2] / "schema.graphql"
@@ -13,6 +15,22 @@ COMMITTED = Path(__file__).parents[2] / "schema.graphql"
 
 def test_the_committed_schema_is_what_the_code_says() -> None:
     assert COMMITTED.read_text() == schema.as_str().rstrip("\n") + "\n", "run `make schema` and review the difference"
+
+
+SAME = [
+    ("ErrorCode", errors.ErrorCode),
+    ("AccessLevel", access.AccessLevel),
+    ("ThreadVisibility", access.Visibility),
+    ("MessageKind", mail.MessageKind),
+    ("MessageOrigin", events.Origin),
+]
+
+
+@pytest.mark.parametrize(("name", "ours"), SAME)
+def test_an_enumeration_has_the_values_that_the_code_knows(name: str, ours: type[StrEnum]) -> None:
+    kind = build_schema(COMMITTED.read_text()).type_map[name]
+    assert isinstance(kind, GraphQLEnumType)
+    assert list(kind.values) == [value.name for value in ours]
 
 
 def _described() -> list[tuple[str, str | None]]:
