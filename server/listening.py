@@ -3,10 +3,16 @@
 import errno
 import os
 import socket
+import time
+from typing import Any
 
+from domain import clock
 from domain.errors import AppError
 
 BACKLOG = 2048
+PATIENCE_S = 2.0
+"""How long the port of a Postroom that was killed may take to become free."""
+_POLL_S = 0.1
 
 
 class AddressTaken(AppError):
@@ -27,14 +33,27 @@ def listen(host: str, port: int) -> socket.socket:
         raise AddressTaken(
             f"The host name {host} is not known. Set POSTROOM_HOST to an address of this machine."
         ) from None
+    deadline = clock.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return _listener(family, kind, protocol, address)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or clock.monotonic() > deadline:
+                raise AddressTaken(_reason(host, port, error)) from error
+        time.sleep(_POLL_S)
+
+
+def _listener(
+    family: socket.AddressFamily, kind: socket.SocketKind, protocol: int, address: tuple[Any, ...]
+) -> socket.socket:
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(BACKLOG)
-    except OSError as error:
+    except OSError:
         listener.close()
-        raise AddressTaken(_reason(host, port, error)) from error
+        raise
     listener.setblocking(False)  # noqa: FBT003 - its only form
     return listener
 

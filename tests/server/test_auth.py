@@ -286,8 +286,9 @@ async def test_new_keys_are_found_at_most_once_a_minute_and_old_ones_outlive_an_
 async def test_a_key_set_that_is_none_lets_nobody_in(deps: Deps, scene: Scene, issuer: Issuer) -> None:
     claims = standard_claims(scene.office.organisation_id, RITA)
     token = issued(RSA, "RS256", claims, kid="rsa")
-    for published in ([], [1, None, {}], [{"kty": "RSA"}], [{"kty": "RSA", "n": "!", "e": "AQAB"}], {"a": 1}, "x"):
-        issuer.published = published  # type: ignore[assignment]  # what they send is theirs to choose
+    wrong: list[Any] = [[], [1, None, {}], [{"kty": "RSA"}], [{"kty": "RSA", "n": "!", "e": "AQAB"}], {"a": 1}, "x"]
+    for published in wrong:
+        issuer.published = published
         with pytest.raises(NotAuthenticated):
             await Authenticator(issuer.settings(deps)).identity(token)
     issuer.publish(RSA)

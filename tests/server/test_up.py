@@ -61,9 +61,9 @@ async def test_after_a_kill_nothing_is_left_and_it_starts_again(installation: In
     async with installation.up() as process:
         family = children(process.pid)
         process.kill()
-        await process.communicate()
-        await until(lambda: not any(is_alive(child) for child in family.values()))
+        await process.wait()
     async with installation.up() as process:
+        await until(lambda: not any(is_alive(child) for child in family.values()))
         status, said = await installation.run(*ADMIN)
         assert status == 0, said
 
