@@ -5,7 +5,7 @@ at a time. All of its calls have an overall deadline, raise only `domain.errors.
 anything in the mailbox: no flag set, nothing moved or deleted. After any error the session is closed, never used again.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -68,7 +68,7 @@ class MailSession(Protocol):
         want: Literal["live", "history"],
         scope: Scope | None = None,
         folders: Sequence[str] | None = None,
-    ) -> AsyncIterator[DiscoveredPage]:
+    ) -> AsyncGenerator[DiscoveredPage, None]:
         """Messages not yet looked at, page by page, each page with its folder's next cursor.
 
         Args:
@@ -78,13 +78,13 @@ class MailSession(Protocol):
             scope: for history, how far back.
             folders: only these, where given (a hint from a notice); for all, None.
 
-        A page may come without headers, to report a cursor that moved. Abandoning the iterator is safe at any page.
+        A page may come without headers, to report a cursor that moved. Closing the iterator is safe at any page.
         """
 
-    def fetch(self, refs: Sequence[RemoteRef]) -> AsyncIterator[FetchedMessage]:
+    def fetch(self, refs: Sequence[RemoteRef]) -> AsyncGenerator[FetchedMessage, None]:
         """The messages, one at a time, in any order; each `ref` is answered once. Memory stays near one message."""
 
-    def search(self, addresses: Sequence[str], scope: Scope) -> AsyncIterator[DiscoveredPage]:
+    def search(self, addresses: Sequence[str], scope: Scope) -> AsyncGenerator[DiscoveredPage, None]:
         """Messages with one of the addresses in their headers; pages carry the cursors unchanged (empty mapping)."""
 
 
@@ -92,7 +92,7 @@ class MailSession(Protocol):
 class IdleSession(Protocol):
     """Capability: the server says by itself that something has arrived."""
 
-    def wait_for_news(self, folder: str) -> AsyncIterator[None]:
+    def wait_for_news(self, folder: str) -> AsyncGenerator[None, None]:
         """Yields once when watching has begun, then at each notice. Ends only by raising ProviderError."""
 
 

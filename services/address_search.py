@@ -1,6 +1,7 @@
 """How a mailbox is searched for older mail with an address that was added to a candidate (R1.11)."""
 
 from collections import Counter
+from contextlib import aclosing
 from typing import Any
 
 from domain import clock
@@ -39,10 +40,11 @@ async def run_due_search(deps: Deps, lease: Lease, mailbox: dict[str, Any], sess
     history = history_of(mailbox)
     scope = Scope(history.oldest if history.reads_history else history.connected_at)
     found: Counter[str] = Counter()
-    async for page in session.search([row["address"] for row in rows], scope):
-        await take_page(deps, lease, mailbox, page, found_by="search")
-        for header in page.headers:
-            found.update({base(address) for address in canonical_addresses(header.addresses)})
+    async with aclosing(session.search([row["address"] for row in rows], scope)) as pages:
+        async for page in pages:
+            await take_page(deps, lease, mailbox, page, found_by="search")
+            for header in page.headers:
+                found.update({base(address) for address in canonical_addresses(header.addresses)})
     counts = [found[base(canonical(row["address"]) or "")] for row in rows]
     async with deps.db.transaction() as tx:
         await hold(tx, lease)

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any
 
+import asyncpg
 import structlog
 
 from domain.changes import FetchedMessage, RemoteRef
-from domain.errors import ProviderError
 from domain.events import Origin
 from infra.blobs import blob_key
 from infra.parse_pool import ParseFailure
@@ -65,10 +66,18 @@ async def hydrate(deps: Deps, lease: Lease, mailbox: dict[str, Any], session: Ma
     if not entries:
         return None
     try:
-        fetched = [message async for message in session.fetch([entry.ref for entry in entries])]
-    except ProviderError:
+        return await _take(deps, lease, mailbox, session, entries)
+    except BaseException:
         await _unclaim(deps, lease, entries)
         raise
+
+
+async def _take(
+    deps: Deps, lease: Lease, mailbox: dict[str, Any], session: MailSession, entries: Sequence[_Entry]
+) -> int:
+    """Fetches, reads and records a batch; how many messages are new."""
+    async with aclosing(session.fetch([entry.ref for entry in entries])) as messages:
+        fetched = [message async for message in messages]
     by_ref = {(entry.ref.folder, entry.ref.remote_id): entry for entry in entries}
     readable = await _settle_unfetched(deps, lease, by_ref, fetched)
     copies = await _read(deps, lease, mailbox, by_ref, readable)
@@ -118,13 +127,14 @@ def _bounded(rows: Sequence[Any]) -> list[Any]:
 
 
 async def _unclaim(deps: Deps, lease: Lease, entries: Sequence[_Entry]) -> None:
-    """A connection that failed says nothing about the messages."""
-    async with deps.db.transaction() as tx:
-        await tx.execute(
-            "UPDATE ledger_entry SET attempts = attempts - 1 WHERE mailbox_id = $1 AND id = ANY($2)",
-            lease.mailbox_id,
-            [entry.id for entry in entries],
-        )
+    """A connection or a store that failed says nothing about the messages: only a worker that died leaves a count."""
+    with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        async with deps.db.transaction() as tx:
+            await tx.execute(
+                "UPDATE ledger_entry SET attempts = attempts - 1 WHERE mailbox_id = $1 AND id = ANY($2)",
+                lease.mailbox_id,
+                [entry.id for entry in entries],
+            )
 
 
 async def _settle_unfetched(

@@ -3,7 +3,9 @@
 Live mail comes first in every round, so it is on screen within a second while years of history are still being read.
 """
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -13,7 +15,7 @@ import structlog
 
 from domain import clock
 from domain.changes import DiscoveredPage, FolderCursor
-from domain.errors import ProviderError, Retry
+from domain.errors import AppError, ProviderError, Retry
 from domain.events import EventKind, NewEvent
 from providers.base import MailSession, Scope
 from services.accounts import open_session
@@ -35,6 +37,9 @@ PROGRESS_EVERY_S = 1.0
 """How often subscribers hear of an import's progress."""
 FIRST_RETRY_S = 5
 LONGEST_RETRY_S = 900
+OWN_TROUBLE_S = 15
+GIVING_BACK_S = 2
+"""A worker that is told to stop has this long to hand its mailbox on; else the lease runs out."""
 
 
 @dataclass(slots=True)
@@ -50,7 +55,7 @@ class _Run:
     news_at: float = -NEWS_EVERY_S
     progress_at: float = -PROGRESS_EVERY_S
     recorded: int = 0
-    history: AsyncIterator[DiscoveredPage] | None = None
+    history: AsyncGenerator[DiscoveredPage, None] | None = None
     """Stays open from round to round: the provider goes on where it was."""
 
 
@@ -65,6 +70,10 @@ async def run_mailbox(deps: Deps, mailbox_id: UUID) -> None:
             await _run_leased(deps, lease, mailbox)
     except LeaseLost:
         log.info("sync_lease_lost", mailbox_id=mailbox_id.hex)
+    except asyncio.CancelledError:
+        async with asyncio.timeout(GIVING_BACK_S):
+            await _give_back(deps, lease, after_s=0)
+        raise
 
 
 async def wake_due(deps: Deps) -> None:
@@ -95,9 +104,20 @@ async def _run_leased(deps: Deps, lease: Lease, mailbox: dict[str, Any]) -> None
     try:
         async with open_session(deps, mailbox) as session:
             run = _Run(deps, lease, mailbox, session, mailbox["requested_at"], started + RUN_BUDGET_S)
-            await _rounds(run)
+            try:
+                await _rounds(run)
+            finally:
+                if run.history is not None:
+                    await run.history.aclose()
     except ProviderError as error:
         await _note_failure(deps, lease, mailbox, error)
+        return
+    except LeaseLost:
+        raise
+    except AppError as error:
+        # Something of our own is down: the parser, the files. It is not the mailbox's problem, and it passes.
+        log.warning("sync_interrupted", mailbox_id=lease.mailbox_id.hex, error=type(error).__name__)
+        await _give_back(deps, lease, after_s=OWN_TROUBLE_S)
         return
     log.info(
         "mailbox_synced",
@@ -105,6 +125,10 @@ async def _run_leased(deps: Deps, lease: Lease, mailbox: dict[str, Any]) -> None
         count=run.recorded,
         duration_ms=int((clock.monotonic() - started) * 1000),
     )
+
+
+async def _give_back(deps: Deps, lease: Lease, *, after_s: float) -> None:
+    await release(deps, lease, next_run_in_s=after_s, seen_request=clock.now(), force=True)
 
 
 async def _rounds(run: _Run) -> None:
@@ -129,8 +153,9 @@ async def _rounds(run: _Run) -> None:
 async def _read_news(run: _Run) -> None:
     """Everything that arrived, into the ledger and onto the record."""
     run.news_at = clock.monotonic()
-    async for page in run.session.discover(await _cursors(run, "live"), want="live"):
-        await take_page(run.deps, run.lease, run.mailbox, page, found_by="live")
+    async with aclosing(run.session.discover(await _cursors(run, "live"), want="live")) as pages:
+        async for page in pages:
+            await take_page(run.deps, run.lease, run.mailbox, page, found_by="live")
     await _hydrate_slice(run)
 
 

@@ -5,6 +5,7 @@ A notice only wakes the mailbox's loop (services.sync); a poll runs underneath, 
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import aclosing
 from typing import Any
 from uuid import UUID
 
@@ -115,8 +116,9 @@ class _Watch:
             if not isinstance(session, IdleSession):
                 await asyncio.sleep(LONGEST_RETRY_S)
                 return
-            async for _ in session.wait_for_news(FOLDER):
-                await request_sync(self.deps, mailbox["id"])
+            async with aclosing(session.wait_for_news(FOLDER)) as notices:
+                async for _ in notices:
+                    await request_sync(self.deps, mailbox["id"])
 
     async def _login_slot(self, host: str) -> None:
         now = clock.monotonic()

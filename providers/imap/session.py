@@ -1,7 +1,7 @@
 """How is a mailbox read over IMAP: the provider contract in terms of folders, UIDs and cursors."""
 
 import heapq
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -54,7 +54,7 @@ class IMAPSession:
         want: Literal["live", "history"],
         scope: Scope | None = None,
         folders: Sequence[str] | None = None,
-    ) -> AsyncIterator[DiscoveredPage]:
+    ) -> AsyncGenerator[DiscoveredPage, None]:
         looked = await self._mailbox.look()
         # A hint that names none of the folders read (the inbox, where All Mail is read) means: look at all.
         hinted = [each for each in looked if folders is None or each[0].name in folders] or looked
@@ -69,11 +69,11 @@ class IMAPSession:
             async for page in pages:
                 yield page
 
-    async def fetch(self, refs: Sequence[RemoteRef]) -> AsyncIterator[FetchedMessage]:
+    async def fetch(self, refs: Sequence[RemoteRef]) -> AsyncGenerator[FetchedMessage, None]:
         async for message in fetch_messages(self._mailbox, refs, max_message_bytes=self._max_message_bytes):
             yield message
 
-    async def search(self, addresses: Sequence[str], scope: Scope) -> AsyncIterator[DiscoveredPage]:
+    async def search(self, addresses: Sequence[str], scope: Scope) -> AsyncGenerator[DiscoveredPage, None]:
         for folder, _ in await self._mailbox.look():
             state = await self._open(folder)
             if state is None:
@@ -92,7 +92,7 @@ class IMAPSession:
 
     # --- Within ---
 
-    async def _live(self, folder: Folder, stored: FolderCursor | None) -> AsyncIterator[DiscoveredPage]:
+    async def _live(self, folder: Folder, stored: FolderCursor | None) -> AsyncGenerator[DiscoveredPage, None]:
         """What came since, oldest first. The state is read before anything is fetched; `n:*` is never asked."""
         state = await self._open(folder)
         if state is None:
@@ -112,7 +112,7 @@ class IMAPSession:
 
     async def _history(
         self, folder: Folder, stored: FolderCursor | None, oldest: datetime | None
-    ) -> AsyncIterator[DiscoveredPage]:
+    ) -> AsyncGenerator[DiscoveredPage, None]:
         """What was there when the mailbox was connected, newest first, as far back as the scope goes."""
         if stored is None:
             return
@@ -153,7 +153,7 @@ class IdlingIMAPSession(IMAPSession):
     Any folder can be watched, also one that is not read because All Mail is: not every server tells of news there.
     """
 
-    async def wait_for_news(self, folder: str) -> AsyncIterator[None]:
+    async def wait_for_news(self, folder: str) -> AsyncGenerator[None, None]:
         remote = await self._mailbox.folder(folder) or Folder.named(folder)
         if await self._open(remote) is None:
             raise ProviderError(ErrorCode.CONNECTION_REFUSED, "The mail server does not open this folder.")
