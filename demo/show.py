@@ -49,9 +49,8 @@ def arrival(*, reader: str, sender: str, subject: str, snippet: str, delay_ms: f
     delay = "" if delay_ms is None else f"{delay_ms:5.0f} ms  "
     line = Text.assemble((delay, "green"), (f"{reader} sees ", "dim"), (sender, "bold"), f": {subject} ")
     line.append(f"· {snippet}", style="dim")
-    line.no_wrap = _out.is_terminal
-    line.overflow = "ellipsis"
-    _out.print(line, soft_wrap=not _out.is_terminal)
+    is_cut = _out.is_terminal
+    _out.print(line, no_wrap=is_cut, overflow="ellipsis" if is_cut else "ignore", soft_wrap=not is_cut)
 
 
 class ImportBars:

@@ -39,7 +39,7 @@ class DiscoveredPage:
         folder: the folder's name, decoded.
         cursor: what to store, in the transaction that keeps what matched of `headers`, to go on after this page.
         scanned: how many messages this page moved the cursor over.
-        remaining: how many in this folder are still to be looked at in this pass; None where unknown.
+        remaining: how many, in all folders, are still to be looked at in this pass; None where unknown.
     """
 
     folder: str

@@ -48,6 +48,7 @@ class Operation:
         self._reading = AsyncExitStack()
         self._reader: Reader | None = None
         self._beginning = asyncio.Lock()
+        self._is_over = False
         self.loaders = Loaders(self)
         self.selections: dict[Any, bool] = {}
 
@@ -65,6 +66,8 @@ class Operation:
     async def reader(self) -> Reader:
         """The operation's snapshot of the database; it begins with the first that asks."""
         async with self._beginning:
+            if self._is_over:
+                raise RuntimeError("the operation is over")
             if self._reader is None:
                 self._reader = await self._reading.enter_async_context(reading(self.deps, self.viewer))
             return self._reader
@@ -89,8 +92,14 @@ class Operation:
 
     async def close(self) -> None:
         """Ends the snapshot. Idempotent; a later read begins a new one."""
-        self._reader = None
-        await self._reading.aclose()
+        async with self._beginning:
+            self._reader = None
+            await self._reading.aclose()
+
+    async def end(self) -> None:
+        """Ends the snapshot, and lets nothing begin another: loads that were left behind find the door shut."""
+        self._is_over = True
+        await self.close()
 
 
 Info = StrawberryInfo[Operation, None]

@@ -38,7 +38,7 @@ class OperationScope(SchemaExtension):
         try:
             yield
         finally:
-            await operation.close()
+            await operation.end()
 
     async def on_stream_result(self, result: StreamExecutionResult) -> AsyncIterator[None]:  # noqa: ARG002 - the hook's shape
         await self.execution_context.context.close()

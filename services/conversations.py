@@ -12,12 +12,10 @@ from domain.access import Reason, Viewer
 from domain.errors import not_found
 from domain.events import EventKind, NewEvent
 from services.deps import Deps
-from services.directory import seen_candidate
+from services.gate import READABLE_THREAD, seen_candidate
 from services.paging import Page, Row, Slice, Values, cut, window
 from services.reading import Reader
 from services.unit_of_work import unit_of_work
-
-_GATE = "t.organisation_id = $1 AND t.readers && $2::uuid[]"
 
 # Bcc is its sender's alone, and leaves the database for nobody else.
 _COLUMNS = f"""
@@ -43,7 +41,7 @@ async def message_pages(reader: Reader, thread_ids: Sequence[UUID], page: Page) 
          CROSS JOIN LATERAL (
            SELECT {_COLUMNS} FROM message m WHERE m.thread_id = t.id {walk.where}
             ORDER BY {walk.order} LIMIT {walk.limit}) w
-         WHERE t.id = ANY({values.add(list(thread_ids))}::uuid[]) AND {_GATE}
+         WHERE t.id = ANY({values.add(list(thread_ids))}::uuid[]) AND {READABLE_THREAD}
          ORDER BY {walk.order.replace("m.", "w.")}
         """,
         *values.all,
@@ -57,7 +55,7 @@ async def messages_by_id(reader: Reader, message_ids: Sequence[UUID]) -> dict[UU
     rows = await reader.db.fetch(
         f"""
         SELECT {_COLUMNS} FROM message m JOIN thread t ON t.id = m.thread_id
-         WHERE m.id = ANY($5::uuid[]) AND {_GATE}
+         WHERE m.id = ANY($5::uuid[]) AND {READABLE_THREAD}
         """,
         *_values(reader).all,
         list(message_ids),
@@ -70,7 +68,7 @@ async def html_of(reader: Reader, message_ids: Sequence[UUID]) -> dict[UUID, str
     rows = await reader.db.fetch(
         f"""
         SELECT m.id, m.html FROM message m JOIN thread t ON t.id = m.thread_id
-         WHERE m.id = ANY($3::uuid[]) AND m.html IS NOT NULL AND {_GATE}
+         WHERE m.id = ANY($3::uuid[]) AND m.html IS NOT NULL AND {READABLE_THREAD}
         """,
         reader.viewer.organisation_id,
         reader.principals,
@@ -97,7 +95,7 @@ async def _attachments(reader: Reader, condition: str, ids: Sequence[UUID]) -> S
         f"""
         SELECT a.id, a.message_id, a.filename, a.content_type, a.size_bytes, a.is_inline, a.content_id
           FROM attachment a JOIN message m ON m.id = a.message_id JOIN thread t ON t.id = m.thread_id
-         WHERE {condition} AND {_GATE} ORDER BY a.message_id, a.position
+         WHERE {condition} AND {READABLE_THREAD} ORDER BY a.message_id, a.position
         """,
         reader.viewer.organisation_id,
         reader.principals,
@@ -128,7 +126,7 @@ async def readers_of(reader: Reader, thread_ids: Sequence[UUID]) -> dict[UUID, l
         WITH readers AS (
           SELECT t.id AS thread_id, r.principal, r.reason, t.participants
             FROM thread t JOIN thread_reader r ON r.thread_id = t.id
-           WHERE t.id = ANY($4::uuid[]) AND r.reason <> 'CANDIDATE_ACCESS' AND {_GATE}),
+           WHERE t.id = ANY($4::uuid[]) AND r.reason <> 'CANDIDATE_ACCESS' AND {READABLE_THREAD}),
         blind AS (
           SELECT m.thread_id, entry ->> 'user_id' AS user_id, entry ->> 'canonical' AS canonical
             FROM message m CROSS JOIN LATERAL jsonb_array_elements(m.people -> 'bcc') entry
@@ -175,7 +173,7 @@ async def mark_thread_read(deps: Deps, viewer: Viewer, *, thread_id: UUID, is_un
             SELECT t.id, t.last_live_inbound_at, array(SELECT tc.candidate_id FROM thread_candidate tc
                                                         WHERE tc.thread_id = t.id) AS candidate_ids
               FROM thread t
-             WHERE t.id = coalesce((SELECT g.thread_id FROM retired_thread g WHERE g.id = $3), $3) AND {_GATE}
+             WHERE t.id = coalesce((SELECT g.thread_id FROM retired_thread g WHERE g.id = $3), $3) AND {READABLE_THREAD}
             """,
             viewer.organisation_id,
             list(viewer.principals),

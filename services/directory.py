@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from domain.addresses import base, canonical
+from services.gate import SEEN_JOB, seen_candidate
 from services.paging import Page, Row, Slice, Values, cut, window
 from services.reading import Reader
 
@@ -17,21 +18,7 @@ u.id, u.external_id, u.name, u.email, u.access_level, u.is_active, u.created_at,
 array(SELECT a.address FROM user_address a WHERE a.user_id = u.id ORDER BY a.id) AS addresses
 """
 _JOB = "j.id, j.external_id, j.title, j.status, j.created_at"
-_SEEN_JOB = "j.organisation_id = $1 AND ($2 OR j.id = ANY($3::uuid[]))"
 _CANDIDATE = "c.id, c.external_id, c.name, c.created_at"
-
-
-def seen_candidate(alias: str, *, every: str, principals: str, organisation: str) -> str:
-    """The condition under which a viewer sees a candidate, for any statement.
-
-    Args:
-        every, principals, organisation: placeholders of whether the viewer sees all, of their principals, and of their
-            organisation.
-    """
-    return (
-        f"{alias}.organisation_id = {organisation} AND ({every} OR EXISTS (SELECT 1 FROM application seen "
-        f"WHERE seen.candidate_id = {alias}.id AND seen.job_id = ANY({principals}::uuid[])))"
-    )
 
 
 _SEEN_CANDIDATE = seen_candidate("c", every="$2", principals="$3", organisation="$1")
@@ -104,14 +91,14 @@ async def user_page(reader: Reader, page: Page, *, search: str | None, is_active
 
 async def jobs_by_id(reader: Reader, job_ids: Sequence[UUID]) -> dict[UUID, Row]:
     rows = await reader.db.fetch(
-        f"SELECT {_JOB} FROM job j WHERE {_SEEN_JOB} AND j.id = ANY($4::uuid[])", *_seen(reader).all, list(job_ids)
+        f"SELECT {_JOB} FROM job j WHERE {SEEN_JOB} AND j.id = ANY($4::uuid[])", *_seen(reader).all, list(job_ids)
     )
     return {row["id"]: row for row in rows}
 
 
 async def job_by_external_id(reader: Reader, external_id: str) -> Row | None:
     return await reader.db.fetch_row(
-        f"SELECT {_JOB} FROM job j WHERE {_SEEN_JOB} AND j.external_id = $4", *_seen(reader).all, external_id
+        f"SELECT {_JOB} FROM job j WHERE {SEEN_JOB} AND j.external_id = $4", *_seen(reader).all, external_id
     )
 
 
@@ -121,7 +108,7 @@ async def job_page(reader: Reader, page: Page, *, status: str | None) -> Slice:
     walk = window(page, values, at="j.created_at", id="j.id", newest_first=True)
     narrowing = f"AND j.status = {values.add(status)}" if status is not None else ""
     rows = await reader.db.fetch(
-        f"SELECT {_JOB} FROM job j WHERE {_SEEN_JOB} {narrowing} {walk.where} ORDER BY {walk.order} LIMIT {walk.limit}",
+        f"SELECT {_JOB} FROM job j WHERE {SEEN_JOB} {narrowing} {walk.where} ORDER BY {walk.order} LIMIT {walk.limit}",
         *values.all,
     )
     return cut(rows, page)
@@ -165,7 +152,7 @@ async def candidate_page(reader: Reader, page: Page, *, search: str | None, job_
     if job_id is not None:
         narrowing += (
             " AND EXISTS (SELECT 1 FROM application a JOIN job j ON j.id = a.job_id "
-            f"WHERE a.candidate_id = c.id AND j.id = {values.add(job_id)} AND {_SEEN_JOB})"
+            f"WHERE a.candidate_id = c.id AND j.id = {values.add(job_id)} AND {SEEN_JOB})"
         )
     if search:
         sought = values.add(_containing(search))
@@ -201,7 +188,7 @@ async def applications_of(reader: Reader, candidate_ids: Sequence[UUID]) -> dict
         reader,
         f"""
         SELECT a.candidate_id AS of, {_JOB} FROM application a JOIN job j ON j.id = a.job_id
-         WHERE {_SEEN_JOB} AND a.candidate_id = ANY($4::uuid[]) ORDER BY a.id
+         WHERE {SEEN_JOB} AND a.candidate_id = ANY($4::uuid[]) ORDER BY a.id
         """,
         *_seen(reader).all,
         list(candidate_ids),
@@ -250,7 +237,7 @@ async def _grouped(reader: Reader, sql: str, *values: object) -> dict[UUID, list
 
 
 def _seen(reader: Reader) -> Values:
-    """What `_SEEN_JOB` and `_SEEN_CANDIDATE` take as $1 to $3."""
+    """What SEEN_JOB and _SEEN_CANDIDATE take as $1 to $3."""
     viewer = reader.viewer
     return Values(viewer.organisation_id, viewer.sees_every_candidate, reader.principals)
 

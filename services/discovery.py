@@ -147,7 +147,7 @@ UPDATE folder_state SET history_cursor = $3, scanned = scanned + $4 WHERE mailbo
 async def _count_import(tx: Transaction, lease: Lease, page: DiscoveredPage) -> None:
     await tx.execute(
         "UPDATE mailbox SET import_scanned = import_scanned + $2, "
-        "import_total = greatest(import_total, import_scanned + $2 + $3) WHERE id = $1",
+        "import_total = import_scanned + $2 + $3 WHERE id = $1",
         lease.mailbox_id,
         page.scanned,
         page.remaining or 0,

@@ -17,18 +17,18 @@ _PURPOSE = "file"
 _ATTACHMENT, _SOURCE = b"a", b"s"
 _ID_BYTES = 16
 
-_ATTACHMENT_ROW = """
+_ATTACHMENT_ROW = f"""
 SELECT a.filename, a.content_type, a.size_bytes, a.blob_key AS key, true AS is_own
   FROM attachment a JOIN message m ON m.id = a.message_id JOIN thread t ON t.id = m.thread_id
- WHERE a.id = $4 AND t.organisation_id = $1 AND t.readers && $2::uuid[] AND $3::uuid IS NOT NULL
+ WHERE a.id = $4 AND {READABLE_THREAD} AND $3::uuid IS NOT NULL
 """
 # The viewer's own copy before any other; of several, the oldest.
-_SOURCE_ROW = """
+_SOURCE_ROW = f"""
 SELECT 'message.eml' AS filename, 'message/rfc822' AS content_type, c.size_bytes, c.source_key AS key,
        coalesce(b.owner_id = $3, false) AS is_own
   FROM message m JOIN thread t ON t.id = m.thread_id
   JOIN message_copy c ON c.message_id = m.id JOIN mailbox b ON b.id = c.mailbox_id
- WHERE m.id = $4 AND t.organisation_id = $1 AND t.readers && $2::uuid[]
+ WHERE m.id = $4 AND {READABLE_THREAD}
  ORDER BY is_own DESC, c.id LIMIT 1
 """
 

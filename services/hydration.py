@@ -140,12 +140,13 @@ async def _unclaim(deps: Deps, lease: Lease, entries: Sequence[_Entry]) -> None:
 async def _settle_unfetched(
     deps: Deps, lease: Lease, by_ref: dict[tuple[str, str], _Entry], fetched: Sequence[FetchedMessage]
 ) -> list[FetchedMessage]:
-    """Takes out what is gone or too large; gives back what can be read.
+    """Takes out what is gone, too large or refused; gives back what can be read.
 
     What is gone from its place was deleted, or moved and then is found there by the next discovery.
     """
-    gone = [message for message in fetched if message.raw is None and not message.too_large]
     large = [message for message in fetched if message.too_large]
+    refused = [message for message in fetched if message.refused]
+    gone = [message for message in fetched if message.raw is None and message not in (*large, *refused)]
     if gone or large:
         async with deps.db.transaction() as tx:
             await hold(tx, lease)
@@ -155,6 +156,8 @@ async def _settle_unfetched(
                 "failures = failures + 1 WHERE id = ANY($1)",
                 _ids(by_ref, large),
             )
+    if refused:
+        await _count_failures(deps, lease, _ids(by_ref, refused))
     return [message for message in fetched if message.raw is not None]
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from domain.access import Visibility
-from services.directory import seen_candidate
+from services.gate import READABLE_THREAD, seen_candidate
 from services.paging import EMPTY, Page, Row, Slice, Values, cut, window
 from services.reading import Reader
 
@@ -22,8 +22,6 @@ _UNREAD = (
     "(SELECT r.read_until FROM thread_read r WHERE r.user_id = $3 AND r.thread_id = t.id), "
     "(SELECT u.reads_since FROM user_account u WHERE u.id = $3))"
 )
-
-_GATE = "t.organisation_id = $1 AND t.readers && $2::uuid[]"
 
 _COLUMNS = f"""
 t.id, t.subject, t.snippet, t.visibility, t.participants, t.last_message, t.last_message_at, t.message_count,
@@ -69,7 +67,7 @@ async def inbox_page(reader: Reader, page: Page, narrowed: ThreadFilter = EVERYT
               ORDER BY {walk.order} LIMIT {walk.limit}) w
            ORDER BY {merge} LIMIT {walk.limit})
         SELECT {_COLUMNS} FROM walked w JOIN thread t ON t.id = w.thread_id
-         WHERE {_GATE} ORDER BY {merge}
+         WHERE {READABLE_THREAD} ORDER BY {merge}
         """,
         *values.all,
     )
@@ -91,7 +89,7 @@ async def candidate_pages(
             SELECT c.id AS record_of, w.* FROM candidate c
              CROSS JOIN LATERAL (
                SELECT {_COLUMNS} FROM thread_candidate r JOIN thread t ON t.id = r.thread_id
-                WHERE r.candidate_id = c.id AND {_GATE} {walk.where} {_narrowing(narrowed, values)}
+                WHERE r.candidate_id = c.id AND {READABLE_THREAD} {walk.where} {_narrowing(narrowed, values)}
                 ORDER BY {walk.order} LIMIT {walk.limit}) w
              WHERE c.id = ANY({chosen}::uuid[])
                AND {seen_candidate("c", every="$4", principals="$2", organisation="$1")}
@@ -113,7 +111,7 @@ async def threads_by_id(reader: Reader, thread_ids: Sequence[UUID]) -> dict[UUID
           FROM unnest($5::uuid[]) AS a(id)
           LEFT JOIN retired_thread g ON g.id = a.id
           JOIN thread t ON t.id = coalesce(g.thread_id, a.id)
-         WHERE {_GATE}
+         WHERE {READABLE_THREAD}
         """,
         *_values(reader).all,
         list(thread_ids),
@@ -129,7 +127,7 @@ async def unread_thread_count(reader: Reader) -> int:
         f"""
         SELECT count(*) FROM (
           SELECT 1 FROM thread t
-           WHERE {_GATE} AND {_UNREAD}
+           WHERE {READABLE_THREAD} AND {_UNREAD}
            LIMIT {UNREAD_LIMIT}) unread
         """,
         *_values(reader).all[:3],
@@ -145,7 +143,7 @@ async def unread_thread_counts(reader: Reader, candidate_ids: Sequence[UUID]) ->
             f"""
             SELECT a.id, (SELECT count(*) FROM (
                      SELECT 1 FROM thread_candidate tc JOIN thread t ON t.id = tc.thread_id
-                      WHERE tc.candidate_id = a.id AND {_GATE} AND {_UNREAD} LIMIT {UNREAD_LIMIT}) unread) AS unread
+                      WHERE tc.candidate_id = a.id AND {READABLE_THREAD} AND {_UNREAD} LIMIT {UNREAD_LIMIT}) unread) AS unread
               FROM unnest($4::uuid[]) AS a(id)
             """,
             *_values(reader).all[:3],

@@ -19,7 +19,6 @@ b.id, b.owner_id, b.provider, b.kind, b.address, b.aliases, b.signature, b.is_pr
 b.connected_at, b.disconnected_at, b.last_synced_at, b.complete_until, b.needs_reauthorization,
 b.import_scanned, b.import_total, b.import_started_at, b.import_finished_at,
 b.problem_code, b.problem_message, b.problem_hint, b.problem_since, b.next_run_at,
-{_MANAGED} AS is_managed,
 CASE WHEN {_MANAGED} THEN b.login END AS login,
 CASE WHEN {_MANAGED} THEN b.excluded ELSE '{{}}' END AS excluded
 """

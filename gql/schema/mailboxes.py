@@ -144,7 +144,6 @@ class MailboxSearch:
 class Mailbox(Node):
     key: strawberry.Private[UUID]
     owner_key: strawberry.Private[UUID | None]
-    is_managed: strawberry.Private[bool]
     row: strawberry.Private[Row]
     address: EmailAddress = strawberry.field(description="Its main address.")
     aliases: list[EmailAddress] = strawberry.field(
@@ -236,7 +235,6 @@ class Mailbox(Node):
             id=strawberry.ID(to_global("mailbox", row["id"])),
             key=row["id"],
             owner_key=row["owner_id"],
-            is_managed=row["is_managed"],
             row=row,
             address=row["address"],
             aliases=row["aliases"],

@@ -2,6 +2,8 @@
 
 import heapq
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -22,6 +24,18 @@ REISSUE_IDLE_S = 9 * 60.0
 """Well under the half hour of RFC 2177, because providers and routers drop quiet connections after ten minutes."""
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """The part of a folder's history that is still to be read, as it was when the pass began."""
+
+    folder: Folder
+    state: FolderState
+    cursor: IMAPCursor
+    existing: list[int]
+    waiting: list[int]
+    is_renumbered: bool
 
 
 class IMAPSession:
@@ -58,14 +72,12 @@ class IMAPSession:
         looked = await self._mailbox.look()
         # A hint that names none of the folders read (the inbox, where All Mail is read) means: look at all.
         hinted = [each for each in looked if folders is None or each[0].name in folders] or looked
-        for folder, told in hinted:
-            stored = cursors.get(folder.name)
-            if want == "history":
-                pages = self._history(folder, stored, scope.oldest if scope else None)
-            elif _nothing_new(stored, told):
-                continue
-            else:
-                pages = self._live(folder, stored)
+        pages = (
+            self._history([folder for folder, _ in hinted], cursors, scope.oldest if scope else None)
+            if want == "history"
+            else self._news(hinted, cursors)
+        )
+        async with aclosing(pages):
             async for page in pages:
                 yield page
 
@@ -92,6 +104,16 @@ class IMAPSession:
 
     # --- Within ---
 
+    async def _news(
+        self, looked: Sequence[tuple[Folder, FolderState | None]], cursors: Mapping[str, FolderCursor]
+    ) -> AsyncGenerator[DiscoveredPage, None]:
+        for folder, told in looked:
+            stored = cursors.get(folder.name)
+            if not _nothing_new(stored, told):
+                async with aclosing(self._live(folder, stored)) as pages:
+                    async for page in pages:
+                        yield page
+
     async def _live(self, folder: Folder, stored: FolderCursor | None) -> AsyncGenerator[DiscoveredPage, None]:
         """What came since, oldest first. The state is read before anything is fetched; `n:*` is never asked."""
         state = await self._open(folder)
@@ -111,18 +133,40 @@ class IMAPSession:
             yield DiscoveredPage(folder.name, (), final.stored(), 0, 0)
 
     async def _history(
-        self, folder: Folder, stored: FolderCursor | None, oldest: datetime | None
+        self, folders: Sequence[Folder], cursors: Mapping[str, FolderCursor], oldest: datetime | None
     ) -> AsyncGenerator[DiscoveredPage, None]:
-        """What was there when the mailbox was connected, newest first, as far back as the scope goes."""
-        if stored is None:
-            return
+        """What was there when the mailbox was connected, newest first, as far back as the scope goes.
+
+        Every folder is counted before the first is read, so that the first page can say how much there is.
+        """
+        stretches = [
+            stretch
+            for folder in folders
+            if folder.name in cursors and (stretch := await self._stretch(folder, cursors[folder.name], oldest))
+        ]
+        for position, stretch in enumerate(stretches):
+            elsewhere = sum(len(later.waiting) for later in stretches[position + 1 :])
+            async with aclosing(self._read_stretch(stretch, elsewhere, oldest)) as pages:
+                async for page in pages:
+                    yield page
+
+    async def _stretch(self, folder: Folder, stored: FolderCursor, oldest: datetime | None) -> _Stretch | None:
+        """What is to be read of a folder's history; None where the server refuses the folder."""
         state = await self._open(folder)
         if state is None:
-            return
+            return None
         cursor = IMAPCursor.from_stored(stored, state)
         existing = await self._mailbox.uids(1, cursor.baseline - 1)
         in_scope = existing if oldest is None else await self._mailbox.uids(1, cursor.baseline - 1, oldest=oldest)
         waiting = [uid for uid in in_scope if uid not in cursor.seen]
+        return _Stretch(
+            folder, state, cursor, existing, waiting, is_renumbered=cursor.uidvalidity != stored["uidvalidity"]
+        )
+
+    async def _read_stretch(
+        self, stretch: _Stretch, elsewhere: int, oldest: datetime | None
+    ) -> AsyncGenerator[DiscoveredPage, None]:
+        folder, state, cursor, waiting = stretch.folder, stretch.state, stretch.cursor, stretch.waiting
         while waiting:
             uids, waiting = waiting[-HEADERS_PER_PAGE:], waiting[:-HEADERS_PER_PAGE]
             if not await self._still_open(folder, state):
@@ -130,10 +174,11 @@ class IMAPSession:
             headers = await self._mailbox.headers(uids, state, baseline=cursor.baseline)
             kept = _within(headers, oldest)
             too_old = {_uid(header) for header in headers} - {_uid(header) for header in kept}
-            cursor = cursor.after_history((uid for uid in uids if uid not in too_old), existing)
-            yield DiscoveredPage(folder.name, tuple(reversed(kept)), cursor.stored(), len(uids), len(waiting))
-        if cursor.uidvalidity != stored["uidvalidity"]:
-            yield DiscoveredPage(folder.name, (), cursor.stored(), 0, 0)
+            cursor = cursor.after_history((uid for uid in uids if uid not in too_old), stretch.existing)
+            remaining = len(waiting) + elsewhere
+            yield DiscoveredPage(folder.name, tuple(reversed(kept)), cursor.stored(), len(uids), remaining)
+        if stretch.is_renumbered:
+            yield DiscoveredPage(folder.name, (), cursor.stored(), 0, elsewhere)
 
     async def _open(self, folder: Folder) -> FolderState | None:
         state = await self._mailbox.open(folder)

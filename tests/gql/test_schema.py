@@ -50,6 +50,5 @@ def _described() -> list[tuple[str, str | None]]:
     return found
 
 
-@pytest.mark.parametrize(("name", "description"), _described(), ids=lambda value: value if "." in str(value) else "")
-def test_everything_in_the_schema_is_described(name: str, description: str | None) -> None:
-    assert description, f"{name} has no description"
+def test_everything_in_the_schema_is_described() -> None:
+    assert [name for name, description in _described() if not description] == []

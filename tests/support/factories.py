@@ -283,7 +283,7 @@ class Firm:
         await self.deps.blobs.put(key, content)
         return key
 
-    async def _hang_on(  # noqa: PLR0917 - all that a message has
+    async def _hang_on(
         self,
         work: UnitOfWork,
         letter: Letter,
