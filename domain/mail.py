@@ -82,3 +82,8 @@ class ParsedMessage:
     kind: MessageKind
     attachments: tuple[AttachmentPart, ...]
     defects: tuple[str, ...] = field(default=())
+
+    @property
+    def ancestry(self) -> tuple[str, ...]:
+        """Ids of the messages that it continues, oldest first: References, then what In-Reply-To adds."""
+        return (*self.references, *(parent for parent in self.in_reply_to if parent not in self.references))

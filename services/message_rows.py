@@ -151,7 +151,7 @@ def _message_row(organisation_id: UUID, now: datetime, message: dict[str, Any]) 
         message["thread_id"],
         message["fingerprint"],
         parsed.rfc_message_id,
-        list(parsed.references),
+        list(parsed.ancestry),
         message["direction"],
         parsed.kind.value,
         message["origin"].value,

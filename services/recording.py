@@ -186,7 +186,7 @@ class _Batch:
         thread_id = self.conversations.place(
             Arrival(
                 own_key=message_id_key(message.rfc_message_id) if message.rfc_message_id else None,
-                reference_keys=[message_id_key(reference) for reference in message.references],
+                reference_keys=[message_id_key(reference) for reference in message.ancestry],
                 candidate_ids=frozenset(match.candidate_id for match in matches),
                 sender=sender,
                 people=frozenset(
@@ -333,4 +333,4 @@ async def _move_thread(tx: Transaction, retired: UUID, kept: UUID) -> None:
 
 def _keys(message: ParsedMessage) -> list[bytes]:
     own = [message.rfc_message_id] if message.rfc_message_id else []
-    return [message_id_key(reference) for reference in (*message.references, *own)]
+    return [message_id_key(reference) for reference in (*message.ancestry, *own)]
