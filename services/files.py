@@ -9,6 +9,7 @@ from domain.errors import AppError
 from domain.source import without_traces
 from infra.vault import VaultError
 from services.deps import Deps
+from services.gate import READABLE_THREAD
 from services.viewers import viewers_by_id
 
 LINK_LIFETIME_S = 15 * 60

@@ -143,7 +143,8 @@ async def unread_thread_counts(reader: Reader, candidate_ids: Sequence[UUID]) ->
             f"""
             SELECT a.id, (SELECT count(*) FROM (
                      SELECT 1 FROM thread_candidate tc JOIN thread t ON t.id = tc.thread_id
-                      WHERE tc.candidate_id = a.id AND {READABLE_THREAD} AND {_UNREAD} LIMIT {UNREAD_LIMIT}) unread) AS unread
+                      WHERE tc.candidate_id = a.id AND {READABLE_THREAD} AND {_UNREAD}
+                      LIMIT {UNREAD_LIMIT}) unread) AS unread
               FROM unnest($4::uuid[]) AS a(id)
             """,
             *_values(reader).all[:3],
