@@ -8,7 +8,7 @@ back with a position reads from the table up to where the live stream begins, so
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -39,7 +39,8 @@ STREAM_RESET = "StreamReset"
 
 _EVENTS = """
 SELECT e.position, e.kind, e.origin, coalesce(m.thread_id, r.thread_id, e.thread_id) AS thread_id, e.message_id,
-       e.candidate_id, e.mailbox_id, e.retired_id, e.candidate_ids, e.audience, t.readers
+       e.candidate_id, e.mailbox_id, e.retired_id, e.candidate_ids, e.audience, t.readers,
+       array(SELECT job_id FROM application a WHERE a.candidate_id = e.candidate_id) AS candidate_job_ids
   FROM event e
   LEFT JOIN message m ON m.id = e.message_id
   LEFT JOIN retired_thread r ON r.id = e.thread_id
@@ -72,14 +73,27 @@ class StreamEvent:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """An event as read, with those it is for at the moment of reading."""
+    """An event as read, with those it is for at the moment of reading.
+
+    Attributes:
+        audience: who is told.
+        except_for: who is not told although of the audience.
+        otherwise: what the audience is told that is no longer among `still_see`.
+    """
 
     event: StreamEvent
     audience: frozenset[UUID]
-    except_for: frozenset[UUID]
+    except_for: frozenset[UUID] = frozenset()
+    still_see: frozenset[UUID] | None = None
+    otherwise: StreamEvent | None = None
 
-    def is_for(self, principals: frozenset[UUID]) -> bool:
-        return bool(principals & self.audience) and not principals & self.except_for
+    def told_to(self, principals: frozenset[UUID]) -> StreamEvent | None:
+        """The event as a viewer with these principals is told of it; None where it is none of theirs."""
+        if not principals & self.audience or principals & self.except_for:
+            return None
+        if self.still_see is not None and not principals & self.still_see:
+            return self.otherwise
+        return self.event
 
 
 @dataclass(eq=False, slots=True)
@@ -205,7 +219,7 @@ class _Channel:
         viewer = _present(subscriber, viewers)
         if viewer is None:
             raise NotAuthenticated("This user is no longer active.")
-        events = [read.event for read in reads if read.is_for(viewer.principals)]
+        events = [event for read in reads if (event := read.told_to(viewer.principals)) is not None]
         return _Page(events, reads[-1].event.position if len(reads) == PAGE else up_to)
 
     async def _follow(self) -> None:
@@ -231,7 +245,8 @@ class _Channel:
             reads = await _read(snapshot, self._organisation_id, self.position, _END)
         for subscriber in list(self.subscribers):
             for read in reads:
-                if read.is_for(subscriber.viewer.principals) and not subscriber.give(read.event):
+                event = read.told_to(subscriber.viewer.principals)
+                if event is not None and not subscriber.give(event):
                     self.leave(subscriber)
                     break
         self.position = reads[-1].event.position if reads else now["event_position"]
@@ -263,11 +278,15 @@ async def _live(hub: _Channel, subscriber: _Subscriber) -> AsyncIterator[StreamE
 
 async def _read(snapshot: Snapshot, organisation_id: UUID, after: int, up_to: int) -> list[_Read]:
     rows = await snapshot.fetch(_EVENTS, organisation_id, after, up_to, PAGE)
-    return [_judged(row) for row in rows]
+    return [_judged(row, organisation_id) for row in rows]
 
 
-def _judged(row: Any) -> _Read:
-    """For whom an event is. A thread's event is for its readers of this moment; a withdrawal for who lost it."""
+def _judged(row: Any, organisation_id: UUID) -> _Read:
+    """For whom an event is, by the rights of this moment.
+
+    A thread's event is for its readers; a withdrawal for those who lost it; a candidate's for those who see, or until this
+    change saw, the candidate: to the latter it is withdrawn.
+    """
     readers = frozenset(row["readers"] or ())
     event = StreamEvent(
         position=row["position"],
@@ -282,9 +301,14 @@ def _judged(row: Any) -> _Read:
     )
     if row["kind"] == EventKind.THREAD_WITHDRAWN:
         return _Read(event, frozenset(row["audience"] or ()), except_for=readers)
-    if row["audience"] is not None:
-        return _Read(event, frozenset(row["audience"]), except_for=frozenset())
-    return _Read(event, readers, except_for=frozenset())
+    if row["kind"] == EventKind.CANDIDATE_CHANGED:
+        return _Read(
+            event,
+            frozenset(row["audience"] or ()),
+            still_see=frozenset({organisation_id, *row["candidate_job_ids"]}),
+            otherwise=replace(event, kind=EventKind.CANDIDATE_WITHDRAWN),
+        )
+    return _Read(event, readers if row["audience"] is None else frozenset(row["audience"]))
 
 
 def _user_ids(subscribers: Iterable[_Subscriber]) -> list[UUID]:

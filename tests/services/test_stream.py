@@ -163,8 +163,27 @@ async def test_rights_that_change_act_at_once_in_an_open_stream(office: Office, 
         async with unit_of_work(office.deps, office.organisation_id) as work:
             await work.tx.execute("INSERT INTO job_member (job_id, user_id) VALUES ($1, $2)", job, rita.user_id)
             work.changes_access = True
-            work.announce(NewEvent(EventKind.CANDIDATE_CHANGED, audience=(job,)))
-        assert (await anext(events)).kind == EventKind.CANDIDATE_CHANGED
+            work.announce(NewEvent(EventKind.MAILBOX_CHANGED, audience=(job,)))
+        assert (await anext(events)).kind == EventKind.MAILBOX_CHANGED
+
+
+async def test_a_candidate_who_leaves_a_job_is_withdrawn_from_its_team_and_changed_for_the_others(
+    office: Office, stream: EventStream
+) -> None:
+    await office.user("full@acme.example")
+    await office.user("member@acme.example", "HIRING_TEAM")
+    full, member = await office.viewer("full@acme.example"), await office.viewer("member@acme.example")
+    job = await office.job("Cook", member)
+    member = await office.viewer("member@acme.example")
+    candidate = await office.candidate("ana@mail.example", job)
+    async with reading(stream, full) as theirs, reading(stream, member) as events:
+        async with unit_of_work(office.deps, office.organisation_id) as work:
+            await work.tx.execute("DELETE FROM application")
+            audience = (office.organisation_id, job)
+            work.announce(NewEvent(EventKind.CANDIDATE_CHANGED, candidate_id=candidate, audience=audience))
+        assert (await anext(theirs)).kind == EventKind.CANDIDATE_CHANGED
+        withdrawn = await anext(events)
+        assert (withdrawn.kind, withdrawn.candidate_id) == (EventKind.CANDIDATE_WITHDRAWN, candidate)
 
 
 async def test_a_viewer_who_left_is_shown_out(office: Office, stream: EventStream) -> None:
