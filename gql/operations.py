@@ -21,12 +21,12 @@ def _parsed(query: str) -> DocumentNode:
 
 
 @lru_cache(maxsize=DOCUMENTS_KEPT)
-def _problems(schema: GraphQLSchema, document: DocumentNode) -> tuple[GraphQLError, ...]:
-    """A document is known by identity: one that fell out of the cache of parsed ones is checked anew."""
+def _problems(schema: GraphQLSchema, query: str) -> tuple[GraphQLError, ...]:
+    """What is wrong with a document that can be parsed."""
     # The limit goes first: some rules take more than linear time, and need not see what is refused anyway.
-    if too_large := validate_document(schema, document, (SizeLimit,)):
+    if too_large := validate_document(schema, _parsed(query), (SizeLimit,)):
         return tuple(too_large)
-    return tuple(validate_document(schema, document, tuple(specified_rules)))
+    return tuple(validate_document(schema, _parsed(query), tuple(specified_rules)))
 
 
 class OperationScope(SchemaExtension):
@@ -59,5 +59,5 @@ class KnownDocuments(SchemaExtension):
     def on_validate(self) -> Iterator[None]:
         context = self.execution_context
         schema = context.schema._schema  # noqa: SLF001 - Strawberry's own caches take it from there
-        context.pre_execution_errors = list(_problems(schema, context.graphql_document))
+        context.pre_execution_errors = list(_problems(schema, context.query or ""))
         yield

@@ -284,8 +284,8 @@ async def _read(snapshot: Snapshot, organisation_id: UUID, after: int, up_to: in
 def _judged(row: Any, organisation_id: UUID) -> _Read:
     """For whom an event is, by the rights of this moment.
 
-    A thread's event is for its readers; a withdrawal for those who lost it; a candidate's for those who see, or until this
-    change saw, the candidate: to the latter it is withdrawn.
+    A thread's event is for its readers; a withdrawal for those who lost it; a candidate's for those who see it, and for
+    those who saw it until this change: from them it is withdrawn.
     """
     readers = frozenset(row["readers"] or ())
     event = StreamEvent(
