@@ -40,9 +40,9 @@ async def test_an_operation_that_is_cancelled_gives_its_connection_back(api: API
         asked = asyncio.create_task(api.ask(viewer, WORKS))
         for _ in range(turns):
             await asyncio.sleep(0)
-        asked.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await asked
+        had_ended = not asked.cancel()
+        await asyncio.wait([asked])
+        assert asked.cancelled() or had_ended
     async with asyncio.timeout(20):
         async with asyncio.TaskGroup() as tasks:
             for _ in range(POOL):
