@@ -84,8 +84,15 @@ class MailSession(Protocol):
     def fetch(self, refs: Sequence[RemoteRef]) -> AsyncGenerator[FetchedMessage, None]:
         """The messages, one at a time, in any order; each `ref` is answered once. Memory stays near one message."""
 
-    def search(self, addresses: Sequence[str], scope: Scope) -> AsyncGenerator[DiscoveredPage, None]:
-        """Messages with one of the addresses in their headers; pages carry the cursors unchanged (empty mapping)."""
+    def search(
+        self, addresses: Sequence[str], scope: Scope, *, cursors: Mapping[str, FolderCursor] | None = None
+    ) -> AsyncGenerator[DiscoveredPage, None]:
+        """Messages with one of the addresses in their headers; pages carry the cursors unchanged (empty mapping).
+
+        Args:
+            scope: how far back.
+            cursors: as stored for news; they tell what has arrived since connecting. Without them nothing has.
+        """
 
 
 @runtime_checkable

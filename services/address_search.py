@@ -8,7 +8,7 @@ from domain import clock
 from domain.addresses import base, canonical
 from providers.base import MailSession, Scope
 from services.deps import Deps
-from services.discovery import history_of, take_page
+from services.discovery import CLOCK_SKEW, history_of, take_page
 from services.leases import Lease, hold
 from services.matching import canonical_addresses
 
@@ -21,6 +21,7 @@ _AT_ONCE = 50
 _DUE = """
 SELECT id, address, rounds FROM mailbox_search WHERE mailbox_id = $1 AND due_at <= now() ORDER BY due_at LIMIT $2
 """
+_CURSORS = "SELECT folder, live_cursor FROM folder_state WHERE mailbox_id = $1"
 _DONE = """
 UPDATE mailbox_search s SET rounds = s.rounds + 1, found = greatest(s.found, n.found), finished_at = $3,
        due_at = CASE WHEN s.rounds + 1 < $4 THEN now() + make_interval(secs => $5) END
@@ -35,12 +36,14 @@ async def run_due_search(deps: Deps, lease: Lease, mailbox: dict[str, Any], sess
     """
     async with deps.db.snapshot() as snapshot:
         rows = await snapshot.fetch(_DUE, lease.mailbox_id, _AT_ONCE)
+        folders = await snapshot.fetch(_CURSORS, lease.mailbox_id)
     if not rows:
         return False
     history = history_of(mailbox)
-    scope = Scope(history.oldest if history.reads_history else history.connected_at)
+    scope = Scope(history.oldest if history.reads_history else history.connected_at - CLOCK_SKEW)
     found: Counter[str] = Counter()
-    async with aclosing(session.search([row["address"] for row in rows], scope)) as pages:
+    cursors = {row["folder"]: row["live_cursor"] for row in folders}
+    async with aclosing(session.search([row["address"] for row in rows], scope, cursors=cursors)) as pages:
         async for page in pages:
             await take_page(deps, lease, mailbox, page, found_by="search")
             for header in page.headers:

@@ -49,6 +49,10 @@ class History:
             return Origin.IMPORT
         return None
 
+    def origin_of_found(self, header: RemoteHeader) -> Origin | None:
+        """The same for what a search found: it was not with a candidate when it came, so it is not news (R1.11)."""
+        return None if self.origin_of(header) is None else Origin.IMPORT
+
 
 def history_of(mailbox: Mapping[str, Any]) -> History:
     return History(mailbox["connected_at"], mailbox["history_scope"] != "NONE", mailbox["history_oldest"])
@@ -72,7 +76,9 @@ async def take_page(
     """
     async with unit_of_work(deps, mailbox["organisation_id"]) as work:
         await hold(work.tx, lease)
-        wanted = await _wanted(work.tx, mailbox, page.headers)
+        history = history_of(mailbox)
+        judge = history.origin_of_found if found_by == "search" else history.origin_of
+        wanted = await _wanted(work.tx, mailbox, [(header, judge(header)) for header in page.headers])
         entered = await enter(work.tx, lease, page.folder, wanted)
         await take_proof(work.tx, mailbox, page.headers)
         if found_by == "live":
@@ -86,11 +92,9 @@ async def take_page(
 
 
 async def _wanted(
-    tx: Transaction, mailbox: Mapping[str, Any], headers: Iterable[RemoteHeader]
+    tx: Transaction, mailbox: Mapping[str, Any], judged: Iterable[tuple[RemoteHeader, Origin | None]]
 ) -> list[tuple[RemoteHeader, Origin]]:
     """Those with a candidate, within what the owner agreed to."""
-    history = history_of(mailbox)
-    judged = [(header, history.origin_of(header)) for header in headers]
     in_scope = [(header, origin, canonical_addresses(header.addresses)) for header, origin in judged if origin]
     addresses = {address for _, _, found in in_scope for address in found}
     matches = await match_candidates(tx, mailbox["organisation_id"], addresses, excluded=mailbox["excluded"])

@@ -85,7 +85,9 @@ class IMAPSession:
         async for message in fetch_messages(self._mailbox, refs, max_message_bytes=self._max_message_bytes):
             yield message
 
-    async def search(self, addresses: Sequence[str], scope: Scope) -> AsyncGenerator[DiscoveredPage, None]:
+    async def search(
+        self, addresses: Sequence[str], scope: Scope, *, cursors: Mapping[str, FolderCursor] | None = None
+    ) -> AsyncGenerator[DiscoveredPage, None]:
         for folder, _ in await self._mailbox.look():
             state = await self._open(folder)
             if state is None:
@@ -94,12 +96,14 @@ class IMAPSession:
             for batch in address_batches(addresses):
                 criteria = [since(scope.oldest)] if scope.oldest else []
                 found.update(await self._mailbox.find([*criteria, *any_of(batch)]))
+            stored = (cursors or {}).get(folder.name)
+            baseline = None if stored is None else IMAPCursor.from_stored(stored, state).baseline
             waiting = sorted(found)
             while waiting:
                 uids, waiting = waiting[-HEADERS_PER_PAGE:], waiting[:-HEADERS_PER_PAGE]
                 if not await self._still_open(folder, state):
                     break
-                headers = _within(await self._mailbox.headers(uids, state, baseline=None), scope.oldest)
+                headers = _within(await self._mailbox.headers(uids, state, baseline=baseline), scope.oldest)
                 yield DiscoveredPage(folder.name, tuple(reversed(headers)), {}, len(uids), len(waiting))
 
     # --- Within ---

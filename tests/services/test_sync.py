@@ -8,6 +8,7 @@ from demo.mailserver import Delivery, MailSandbox
 from domain.access import Viewer
 from services.connecting import HistoryChoice, import_history
 from services.deps import Deps
+from services.hiring import upsert_candidate
 from services.sync import run_mailbox
 from tests.support.office import Office, days_ago, letter
 
@@ -205,3 +206,23 @@ async def test_bcc_is_believed_from_the_senders_own_copy_alone_whichever_comes_f
     await run_mailbox(office.deps, await office.connect(rita, sender, mail_server))
     rows = await office.rows("SELECT people->'bcc' AS bcc, (SELECT count(*) FROM message) AS messages FROM message")
     assert [(entry["address"], row["messages"]) for row in rows for entry in row["bcc"]] == [(hidden, 1)]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("scope", ["NONE", "ALL"])
+async def test_an_address_that_is_added_later_brings_its_mail_but_not_as_news(
+    office: Office, recruiter: Viewer, mail_server: MailSandbox, address: str, scope: str
+) -> None:
+    mail_server.deliver(address, letter(CANDIDATE, address, "Before connecting"), received_at=days_ago(9))
+    mailbox = await office.connect(recruiter, address, mail_server, scope)
+    await run_mailbox(office.deps, mailbox)
+    mail_server.deliver(address, letter(CANDIDATE, address, "Since connecting"))
+    await run_mailbox(office.deps, mailbox)
+    assert await subjects(office) == []
+    administrator = await office.user("admin@acme.example", "ADMIN")
+    await upsert_candidate(office.deps, administrator, external_id="ana", name="Ana", emails=[CANDIDATE])
+    await run_mailbox(office.deps, mailbox)
+    expected = ["Since connecting"] if scope == "NONE" else ["Before connecting", "Since connecting"]
+    assert await subjects(office) == expected
+    assert {row["origin"] for row in await office.rows("SELECT origin FROM message")} == {"IMPORT"}
+    searches = await office.rows("SELECT found, finished_at FROM mailbox_search")
+    assert [(row["found"], row["finished_at"] is not None) for row in searches] == [(len(expected), True)]
