@@ -9,6 +9,7 @@ import asyncio
 import os
 import random
 import statistics
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from demo.api import Api, JSONObject
 from demo.letters import CANDIDATES, RECRUITERS, new_letter, write_mailboxes
 from demo.mailserver import MailSandbox
 from demo.office import connect_mailbox, open_office, sign_in
-from demo.postroom import Postroom, started_postroom
+from demo.postroom import Postroom, PostroomEnded, started_postroom
 from domain import clock
 
 DELIVERIES = {"small": 100, "full": 300}
@@ -58,7 +59,11 @@ async def measure(count: int) -> list[list[Timing]]:
         for letter in letters:
             server.deliver(RECRUITER.address, letter.raw, letter.folder, letter.received_at, letter.flags)
         async with started_postroom(server.ca_path) as postroom, AsyncExitStack() as stack:
-            await postroom.ready()
+            try:
+                await postroom.ready()
+            except PostroomEnded:
+                print(postroom.last_words(), file=sys.stderr)
+                raise
             events = await _connected(postroom, server, stack)
             notices = await stack.enter_async_context(idling(server, RECRUITER.address, PASSWORD))
             chance = random.Random(SEED)  # noqa: S311 - a play, not a secret
