@@ -107,7 +107,7 @@ class FolderState(Link):
     folder: str = fields.TextField()
     live_cursor: dict[str, Any] = fields.JSONField()
     history_cursor: dict[str, Any] | None = fields.JSONField(null=True)
-    """News and history move apart, each by its own cursor. Null: the folder came after connecting, all in it is news."""
+    """News and history move by cursors of their own. Null: the folder came after connecting, and all in it is news."""
     scanned: int = fields.BigIntField(db_default=0)
     """Messages looked at here; what was nobody's is counted and otherwise forgotten."""
 

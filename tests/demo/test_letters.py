@@ -179,7 +179,7 @@ def test_attached_pdfs_say_where_their_objects_are(letters: Sequence[Letter]) ->
 
 
 def test_a_conversation_goes_on_live(mailboxes: Mailboxes) -> None:
-    chance = random.Random(3)  # noqa: S311 - a test's dice
+    chance = random.Random(3)
     first = new_letter(chance, CANDIDATES, RECRUITERS, UNTIL)
     assert len(first.letter.concerns) == 1
     assert first.mailboxes[0] in mailboxes
@@ -196,7 +196,7 @@ def test_a_conversation_goes_on_live(mailboxes: Mailboxes) -> None:
 def test_a_candidate_answers_what_a_recruiter_sent(letters: Sequence[Letter], candidate: Correspondent) -> None:
     sent = next(one for one in letters if one.folder == "Sent" and one.concerns == (candidate.address,))
     recruiter = getaddresses([message_from_bytes(sent.raw)["From"]])[0][1]
-    chance = random.Random(5)  # noqa: S311 - a test's dice
+    chance = random.Random(5)
     arrival = new_letter(chance, CANDIDATES, RECRUITERS, UNTIL, [sent.raw])
     message = message_from_bytes(arrival.letter.raw)
     assert arrival.letter.concerns == (candidate.address,)

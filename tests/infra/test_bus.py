@@ -42,7 +42,7 @@ async def open_bus(url: str) -> AsyncIterator[Bus]:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - what is watched rings no bell
+        while not condition():
             await asyncio.sleep(0.002)
 
 
@@ -104,7 +104,7 @@ async def test_coming_and_going_at_random_never_loses_a_wake_up(shared_valkey: M
     async with open_bus(shared_valkey.url) as bus, open_bus(shared_valkey.url) as publisher:
 
         async def come_and_go(seed: int) -> None:
-            chance = random.Random(seed)  # noqa: S311 - a test's dice
+            chance = random.Random(seed)
             for turn in range(40):
                 channel = f"c{chance.randrange(3)}"
                 async with bus.subscribe(channel) as wakes:
@@ -128,7 +128,7 @@ async def test_cancelled_subscribers_leave_nothing_behind_and_disturb_nobody(sha
                 await anext(own)
                 await anext(others)
 
-        chance = random.Random(1)  # noqa: S311 - a test's dice
+        chance = random.Random(1)
         for _ in range(60):
             task = asyncio.create_task(listen())
             for _ in range(chance.randrange(6)):

@@ -102,7 +102,7 @@ async def _recall(addresses: ServerAddresses) -> tuple[int, int]:
 
 async def _until_gone(*process_ids: int) -> None:
     async with asyncio.timeout(30):
-        while any(map(_lives, process_ids)):  # noqa: ASYNC110 - the kernel sets no event
+        while any(map(_lives, process_ids)):
             await asyncio.sleep(0.01)
 
 

@@ -59,7 +59,7 @@ async def working(
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 - what is watched rings no bell
+        while not condition():
             await asyncio.sleep(0.002)
 
 
@@ -407,7 +407,7 @@ async def worker_process(valkey: MortalValkey) -> AsyncIterator[Process]:
 
 async def until_noted(valkey: MortalValkey, expected: list[bytes]) -> None:
     async with asyncio.timeout(30), Redis.from_url(valkey.url) as redis:
-        while await redis.lrange("notes", 0, -1) != expected:  # noqa: ASYNC110 - another process
+        while await redis.lrange("notes", 0, -1) != expected:
             await asyncio.sleep(0.01)
 
 
@@ -465,7 +465,7 @@ async def test_what_jobs_are_about_stays_out_of_the_logs(
 
 async def until_queue_is_empty(valkey: MortalValkey) -> None:
     async with asyncio.timeout(30):
-        while await left_over(valkey):  # noqa: ASYNC110 - what is watched rings no bell
+        while await left_over(valkey):
             await asyncio.sleep(0.005)
 
 
