@@ -12,6 +12,7 @@ from domain.errors import BadInput
 from infra.vault import Vault
 
 _MARK_BYTES = 12
+_LAST_POSITION = 2**63 - 1
 _PURPOSE = "event-cursor"
 
 
@@ -32,7 +33,8 @@ def open_cursor(vault: Vault, viewer: Viewer, cursor: str) -> int:
         mark = base64.urlsafe_b64decode(mark_text.encode())
     except ValueError:
         mark, position = b"", 0
-    if len(mark) != _MARK_BYTES or not vault.verify_mac(_bound(viewer, position), mark, purpose=_PURPOSE):
+    is_ours = 0 <= position <= _LAST_POSITION and len(mark) == _MARK_BYTES
+    if not is_ours or not vault.verify_mac(_bound(viewer, position), mark, purpose=_PURPOSE):
         raise BadInput("This cursor is not one of yours; fetch the lists again and start without it.")
     return position
 

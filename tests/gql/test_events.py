@@ -230,7 +230,8 @@ async def test_reading_a_thread_in_one_window_is_told_to_the_viewers_other_windo
 async def test_a_cursor_is_good_for_its_viewer_alone(api: API, firm: Firm) -> None:
     rita, olga = await firm.colleague("Rita"), await firm.colleague("Olga")
     stolen = await _now(api, await api.viewer(rita, firm))
-    for cursor in (stolen, "nonsense", "", "0" * 16 + ".AAAA"):
+    made_up = ("nonsense", "", "0" * 16 + ".AAAA", "f" * 30 + ".AAAAAAAAAAAAAAAA", "-1.AAAAAAAAAAAAAAAA")
+    for cursor in (stolen, *made_up):
         async with api.following(await api.viewer(olga, firm), EVENTS, after=cursor) as results:
             result = await anext(results)
         assert [error.extensions["code"] for error in result.errors] == ["BAD_USER_INPUT"]
