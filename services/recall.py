@@ -9,11 +9,19 @@ from typing import Any
 
 from domain.changes import RemoteHeader
 from domain.events import EventKind, NewEvent, Origin
-from services.matching import canonical_addresses, match_candidates
+from services.matching import match_candidates
 from services.readers import write_readers
 from services.unit_of_work import UnitOfWork
 
-_HELD = "SELECT remote_id, message_id FROM message_copy WHERE mailbox_id = $1 AND folder = $2 AND remote_id = ANY($3)"
+# By its people as they were read when it was recorded: a header as it is discovered counts every text that looks like
+# an address, so a display name could put a message, and its thread, on a stranger's record.
+_HELD = """
+SELECT c.message_id, entry->>'canonical' AS address
+  FROM message_copy c JOIN message m ON m.id = c.message_id
+ CROSS JOIN LATERAL jsonb_each(m.people) AS role
+ CROSS JOIN LATERAL jsonb_array_elements(role.value) AS entry
+ WHERE c.mailbox_id = $1 AND c.folder = $2 AND c.remote_id = ANY($3) AND entry->>'canonical' IS NOT NULL
+"""
 _MATCH = """
 INSERT INTO message_candidate (message_id, candidate_id, email_id)
 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) ON CONFLICT DO NOTHING
@@ -36,17 +44,15 @@ async def put_on_record(
 
     The caller holds the mailbox's lease in this unit of work. Idempotent.
     """
-    addresses = {header.remote_id: canonical_addresses(header.addresses) for header in headers}
     await work.tx.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"record:{work.organisation_id.hex}")
-    held = await work.tx.fetch(_HELD, mailbox["id"], folder, list(addresses))
-    asked = {address for row in held for address in addresses[row["remote_id"]]}
+    held = await work.tx.fetch(_HELD, mailbox["id"], folder, [header.remote_id for header in headers])
+    asked = {row["address"] for row in held}
     matches = await match_candidates(work.tx, work.organisation_id, asked, excluded=mailbox["excluded"])
     rows = sorted(
         {
             (row["message_id"], match.candidate_id, match.email_id)
             for row in held
-            for address in addresses[row["remote_id"]]
-            for match in matches.get(address, ())
+            for match in matches.get(row["address"], ())
         }
     )
     added = [row["message_id"] for row in await work.tx.fetch(_MATCH, *([row[i] for row in rows] for i in range(3)))]

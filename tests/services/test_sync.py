@@ -226,3 +226,17 @@ async def test_an_address_that_is_added_later_brings_its_mail_but_not_as_news(
     assert {row["origin"] for row in await office.rows("SELECT origin FROM message")} == {"IMPORT"}
     searches = await office.rows("SELECT found, finished_at FROM mailbox_search")
     assert [(row["found"], row["finished_at"] is not None) for row in searches] == [(len(expected), True)]
+
+
+async def test_a_name_that_looks_like_an_address_puts_recorded_mail_on_nobodys_record(
+    office: Office, recruiter: Viewer, mail_server: MailSandbox, address: str
+) -> None:
+    ana = await office.candidate(CANDIDATE)
+    mail_server.deliver(address, letter(f'"bob@mail.example" <{CANDIDATE}>', address), received_at=days_ago(2))
+    mailbox = await office.connect(recruiter, address, mail_server)
+    await run_mailbox(office.deps, mailbox)
+    administrator = await office.user("admin@acme.example", "ADMIN")
+    await upsert_candidate(office.deps, administrator, external_id="bob", name="Bob", emails=["bob@mail.example"])
+    await run_mailbox(office.deps, mailbox)
+    assert [row["candidate_id"] for row in await office.rows("SELECT candidate_id FROM message_candidate")] == [ana]
+    assert [row["candidate_id"] for row in await office.rows("SELECT candidate_id FROM thread_candidate")] == [ana]
