@@ -25,8 +25,8 @@ SELECT id FROM thread
  ORDER BY id FOR UPDATE
 """
 _UNLINK = """
-WITH gone AS (DELETE FROM message_candidate WHERE email_id = ANY($1) RETURNING id, message_id)
-SELECT m.id, m.thread_id,
+WITH gone AS (DELETE FROM message_candidate WHERE email_id = ANY($1) RETURNING message_id, email_id)
+SELECT m.id, m.thread_id, array(SELECT DISTINCT email_id FROM gone WHERE message_id = m.id ORDER BY 1) AS email_ids,
        NOT EXISTS (SELECT FROM message_candidate c WHERE c.message_id = m.id AND c.email_id <> ALL($1)) AS is_orphan
   FROM message m WHERE m.id IN (SELECT message_id FROM gone)
 """
@@ -52,22 +52,30 @@ UNION SELECT blob_key FROM attachment WHERE blob_key = ANY($1)
 
 
 @dataclass(frozen=True, slots=True)
+class _Orphan:
+    """A message that is now on nobody's record, with the addresses that it was there through."""
+
+    id: UUID
+    thread_id: UUID
+    email_ids: tuple[UUID, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Withdrawn:
     """What leaves the record.
 
     Attributes:
         touched: every thread that had mail by these addresses.
-        orphans: messages that are now on nobody's record, each with its thread.
         emptied: threads of which nothing is left.
     """
 
     touched: tuple[UUID, ...]
-    orphans: tuple[tuple[UUID, UUID], ...]
+    orphans: tuple[_Orphan, ...]
     emptied: frozenset[UUID]
 
     @property
     def orphan_ids(self) -> list[UUID]:
-        return [message_id for message_id, _ in self.orphans]
+        return [orphan.id for orphan in self.orphans]
 
 
 async def withdraw_email(work: UnitOfWork, email_ids: Sequence[UUID], *, erase_mail: bool = False) -> list[str]:
@@ -86,8 +94,8 @@ async def withdraw_email(work: UnitOfWork, email_ids: Sequence[UUID], *, erase_m
     if not touched:
         return []
     rows = await work.tx.fetch(_UNLINK, email_ids)
-    orphans = tuple((row["id"], row["thread_id"]) for row in rows if row["is_orphan"])
-    left = await work.tx.fetch(_KEPT_THREADS, touched, [message_id for message_id, _ in orphans])
+    orphans = tuple(_Orphan(row["id"], row["thread_id"], tuple(row["email_ids"])) for row in rows if row["is_orphan"])
+    left = await work.tx.fetch(_KEPT_THREADS, touched, [orphan.id for orphan in orphans])
     withdrawn = _Withdrawn(touched, orphans, frozenset(touched) - {row["thread_id"] for row in left})
     await work.tx.execute(_UNLIST_THREADS, touched, email_ids)
     if erase_mail:
@@ -106,18 +114,28 @@ async def delete_unnamed_blobs(deps: Deps, keys: Sequence[str]) -> None:
 
 
 async def _put_aside(work: UnitOfWork, withdrawn: _Withdrawn) -> None:
-    """Keeps the orphans where nobody reads them and no reference leads."""
-    aside: dict[UUID, UUID] = {}
-    for message_id, thread_id in withdrawn.orphans:
-        if thread_id in withdrawn.emptied:
-            continue
-        if thread_id not in aside:
-            aside[thread_id] = new_id()
-            await work.tx.execute(_ASIDE, thread_id, aside[thread_id], clock.now())
-        await _move_message(work, message_id, aside[thread_id])
-    await write_summaries(work.tx, [*withdrawn.touched, *aside.values()])
+    """Keeps the orphans where nobody reads them and no reference leads.
+
+    Only those that were on the record through the same addresses stay together: if one of these becomes somebody
+    else's, what comes onto that record must not bring the mail of the others with it.
+    """
+    homes: dict[tuple[UUID, tuple[UUID, ...]], UUID] = {}
+    for orphan in withdrawn.orphans:
+        together = (orphan.thread_id, orphan.email_ids)
+        if together not in homes:
+            is_free = orphan.thread_id in withdrawn.emptied and orphan.thread_id not in homes.values()
+            homes[together] = orphan.thread_id if is_free else await _new_thread_beside(work, orphan.thread_id)
+        if homes[together] != orphan.thread_id:
+            await _move_message(work, orphan.id, homes[together])
+    await write_summaries(work.tx, [*withdrawn.touched, *homes.values()])
     await refresh_readers(work, withdrawn.touched)
-    await _announce_shrunk(work, aside)
+    await _announce_shrunk(work, {orphan.thread_id for orphan in withdrawn.orphans} - withdrawn.emptied)
+
+
+async def _new_thread_beside(work: UnitOfWork, thread_id: UUID) -> UUID:
+    made = new_id()
+    await work.tx.execute(_ASIDE, thread_id, made, clock.now())
+    return made
 
 
 async def _move_message(work: UnitOfWork, message_id: UUID, thread_id: UUID) -> None:
@@ -146,7 +164,7 @@ async def _erase(work: UnitOfWork, withdrawn: _Withdrawn) -> list[str]:
     # Before the emptied ones go, so that their readers are told.
     await refresh_readers(work, withdrawn.touched)
     await work.tx.execute("DELETE FROM thread WHERE id = ANY($1)", list(withdrawn.emptied))
-    await _announce_shrunk(work, {thread for _, thread in withdrawn.orphans} - withdrawn.emptied)
+    await _announce_shrunk(work, {orphan.thread_id for orphan in withdrawn.orphans} - withdrawn.emptied)
     return blobs
 
 

@@ -511,6 +511,18 @@ async def test_later_mail_does_not_bring_withdrawn_mail_back_and_the_address_doe
     assert len(await office.rows("SELECT id FROM message")) == 5
 
 
+async def test_an_address_that_becomes_another_candidates_brings_no_mail_of_the_first_ones_other_addresses(
+    correspondence: Correspondence,
+) -> None:
+    """`Mixed 1` and `Mixed 2` were one conversation, through two addresses that are both taken off at once."""
+    office, ats = correspondence.office, correspondence.ats
+    await upsert_candidate(office.deps, ats, external_id="ana", emails=["ana@new.example"])
+    assert await correspondence.readable() == {"With Bob": {"With Bob"}}
+    await upsert_candidate(office.deps, ats, external_id="carl", name="Carl", emails=[ANA])
+    await run_mailbox(office.deps, correspondence.mailbox)
+    assert await correspondence.readable() == {"With Bob": {"With Bob"}, "Mixed 1": {"Mixed 1"}}
+
+
 async def test_an_upsert_that_leaves_an_address_out_withdraws_it_too(correspondence: Correspondence) -> None:
     await upsert_candidate(correspondence.office.deps, correspondence.ats, external_id="ana", emails=[ANA_AT_HOME])
     assert await correspondence.readable() == {
