@@ -3,7 +3,8 @@
 It is proven by what its person logs in with, by the organisation's directory, or by a letter that only the owner of the
 address receives: the server mails it through its own relay (through the mailbox's own server it would lie in Sent, and
 prove nothing), and a sync finds it. An address that is a candidate's is believed on the directory's word alone, since
-believing it takes the candidate's mail off the record.
+believing it takes the candidate's mail off the record; a colleague's is never another's by login name, since whoever is
+believed to have an address reads what is sent to it.
 """
 
 from collections.abc import Iterable
@@ -30,7 +31,10 @@ It is found by itself; there is nothing to do, and it can be deleted in a few mi
 """
 
 _IN_DIRECTORY = "SELECT EXISTS (SELECT FROM user_address WHERE user_id = $1 AND canonical = $2)"
-_IS_CANDIDATES = "SELECT EXISTS (SELECT FROM candidate_email WHERE organisation_id = $1 AND base = $2)"
+_IS_ANOTHERS = """
+SELECT EXISTS (SELECT FROM candidate_email WHERE organisation_id = $1 AND base = $2)
+    OR EXISTS (SELECT FROM user_address WHERE organisation_id = $1 AND base = $2 AND user_id <> $3)
+"""
 _BELIEVE = """
 UPDATE mailbox SET is_proven = true WHERE id = $1 AND NOT is_proven
    AND NOT EXISTS (SELECT FROM candidate_email e WHERE e.organisation_id = mailbox.organisation_id
@@ -47,7 +51,9 @@ async def is_proven(db: Statements, *, organisation_id: UUID, owner_id: UUID, ad
     """
     if await db.fetch_value(_IN_DIRECTORY, owner_id, address):
         return True
-    return canonical(username) == address and not await db.fetch_value(_IS_CANDIDATES, organisation_id, base(address))
+    # A login name is the word of a server that whoever connects has chosen: it gives nobody another person's address.
+    is_anothers = await db.fetch_value(_IS_ANOTHERS, organisation_id, base(address), owner_id)
+    return canonical(username) == address and not is_anothers
 
 
 async def ask_for_proof(deps: Deps, lease: Lease, mailbox: dict[str, Any]) -> None:

@@ -50,17 +50,22 @@ SELECT a.canonical, e.id AS email_id, e.candidate_id, e.canonical = a.canonical 
                     WHERE p.candidate_id = e.candidate_id AND j.status = 'OPEN'))
 """
 
+# Those who are closest to an address: who has it in the directory, then whose mailbox it is, then who has it without
+# its tag; nobody in particular for what is only on an internal domain.
 _COLLEAGUES = """
-WITH asked AS (SELECT * FROM unnest($2::text[], $3::text[], $4::text[]) AS a(canonical, base, domain))
-SELECT a.canonical, u.user_id FROM asked a
-  JOIN user_address u ON u.organisation_id = $1 AND u.base = a.base
-UNION
-SELECT a.canonical, m.owner_id FROM asked a
-  JOIN mailbox m ON m.organisation_id = $1 AND m.base = a.base
- WHERE m.is_proven AND m.disconnected_at IS NULL
-UNION
-SELECT a.canonical, NULL FROM asked a
-  JOIN organisation o ON o.id = $1 AND a.domain = ANY(o.internal_domains)
+WITH asked AS (SELECT * FROM unnest($2::text[], $3::text[], $4::text[]) AS a(canonical, base, domain)),
+     known AS (
+       SELECT a.canonical, u.user_id, CASE u.canonical WHEN a.canonical THEN 1 WHEN a.base THEN 3 ELSE 5 END AS distance
+         FROM asked a JOIN user_address u ON u.organisation_id = $1 AND u.base = a.base
+        UNION ALL
+       SELECT a.canonical, m.owner_id, CASE m.canonical WHEN a.canonical THEN 2 WHEN a.base THEN 4 ELSE 5 END
+         FROM asked a JOIN mailbox m ON m.organisation_id = $1 AND m.base = a.base
+        WHERE m.is_proven AND m.disconnected_at IS NULL
+        UNION ALL
+       SELECT a.canonical, NULL, 6 FROM asked a
+         JOIN organisation o ON o.id = $1 AND a.domain = ANY(o.internal_domains))
+SELECT DISTINCT ON (canonical) canonical, array_agg(DISTINCT user_id) AS user_ids
+  FROM known GROUP BY canonical, distance ORDER BY canonical, distance
 """
 
 
@@ -96,7 +101,8 @@ async def address_book(
         [base(address) for address in asked],
         [domain_of(address) for address in asked],
     )
-    users = {row["canonical"]: row["user_id"] for row in rows if row["user_id"] is not None}
+    # Several whose addresses differ by a tag from the one asked for: to guess at one would be to let them read.
+    users = {row["canonical"]: row["user_ids"][0] for row in rows if len(row["user_ids"]) == 1 and row["user_ids"][0]}
     return AddressBook(candidates, users, frozenset(row["canonical"] for row in rows))
 
 

@@ -141,6 +141,16 @@ async def test_an_address_counts_by_login_name_or_directory_but_not_by_claim(
     assert {row["address"]: row["is_proven"] for row in rows} == {own: True, claimed: False}
 
 
+async def test_a_colleagues_address_is_never_anothers_by_login_name(
+    office: Office, mail_server: MailSandbox, addresses: Iterator[str]
+) -> None:
+    """Whoever connects names the server, and one of their own lets them log in with any name."""
+    boss = next(addresses)
+    await office.user(boss)
+    await office.connect(await office.user("thief@acme.example", "HIRING_TEAM"), boss, mail_server)
+    assert [row["is_proven"] for row in await office.rows("SELECT is_proven FROM mailbox")] == [False]
+
+
 async def test_claiming_a_candidates_address_withdraws_nothing(
     office: Office, mail_server: MailSandbox, addresses: Iterator[str]
 ) -> None:
