@@ -59,6 +59,9 @@ async def connect_imap_mailbox(
 ) -> UUID:
     """Logs in to both servers, then keeps the mailbox and wakes its first sync; the mailbox's id.
 
+    Connecting again mends a mailbox of the viewer's that cannot be read: it gets the new logins, and nothing else
+    of it changes.
+
     Raises:
         Forbidden: a service token connects nothing; a shared mailbox is an administrator's to connect.
         UserMistake: with the code that tells what to mend, and the path to it. Nothing was kept.
@@ -76,6 +79,8 @@ async def connect_imap_mailbox(
         raise invalid("This is not a mail address.", "input", "address")
     account = Account(_checked(imap, "imap"), _checked(smtp, "smtp"))
     snapshot = await _try_both(deps, account)
+    if (mended := await _mend(deps, viewer, canonical=form, account=account, is_shared=is_shared)) is not None:
+        return mended
     mailbox_id = new_id()
     try:
         async with unit_of_work(deps, viewer.organisation_id) as work:
@@ -132,6 +137,38 @@ async def import_history(deps: Deps, viewer: Viewer, *, mailbox_id: UUID, histor
     return mailbox_id
 
 
+async def _mend(deps: Deps, viewer: Viewer, *, canonical: str, account: Account, is_shared: bool) -> UUID | None:
+    """Gives a mailbox that cannot be read the logins that have just proven right; None where there is none to mend."""
+    async with unit_of_work(deps, viewer.organisation_id) as work:
+        row = await work.tx.fetch_row(
+            "SELECT id, owner_id FROM mailbox WHERE organisation_id = $1 AND canonical = $2 "
+            "AND owner_id IS NOT DISTINCT FROM $3 AND disconnected_at IS NULL AND problem_code IS NOT NULL FOR UPDATE",
+            viewer.organisation_id,
+            canonical,
+            None if is_shared else viewer.user_id,
+        )
+        if row is None:
+            return None
+        mailbox_id: UUID = row["id"]
+        await work.tx.execute(
+            "UPDATE mailbox SET login = $2, credentials = $3, needs_reauthorization = FALSE, failures = 0, "
+            "problem_code = NULL, problem_message = NULL, problem_hint = NULL, problem_since = NULL, "
+            "requested_at = clock_timestamp(), next_run_at = now() WHERE id = $1",
+            mailbox_id,
+            account.public(),
+            deps.vault.seal(account.secrets(), bound_to=seal_of(mailbox_id)),
+        )
+        await work.audit(
+            "mailbox.reauthorized",
+            actor_id=viewer.user_id,
+            subject_ids=[to_global("mailbox", mailbox_id)],
+            at=clock.now(),
+        )
+        _announce(work, mailbox_id, row["owner_id"])
+        work.enqueue("sync_mailbox", mailbox_id=mailbox_id.hex)
+    return mailbox_id
+
+
 def _reaches_further(history: HistoryChoice, row: dict[str, Any]) -> bool:
     """LATEST always may: how far it reaches is known only to the server."""
     if history.scope == "NONE" or row["history_scope"] == "ALL":
@@ -143,12 +180,16 @@ def _reaches_further(history: HistoryChoice, row: dict[str, Any]) -> bool:
 
 
 async def _extend(work: UnitOfWork, mailbox_id: UUID, history: HistoryChoice) -> None:
-    """Starts the import anew over everything: what is recorded or in the ledger already is passed over."""
+    """Starts the import anew over everything: what is recorded or in the ledger already is passed over.
+
+    Takes the lease from a run that is under way, which knows the former choice and would call the import finished.
+    """
     await work.tx.execute(
         "UPDATE mailbox SET history_scope = $2::text, history_count = $4, import_scanned = 0, "
         "history_oldest = CASE $2::text WHEN 'LATEST' THEN history_oldest ELSE $3 END, "
         "import_total = NULL, import_started_at = $5, import_finished_at = NULL, "
-        "requested_at = clock_timestamp(), next_run_at = now() WHERE id = $1",
+        "requested_at = clock_timestamp(), next_run_at = now(), lease_token = lease_token + 1, lease_until = NULL "
+        "WHERE id = $1",
         mailbox_id,
         history.scope,
         history.since,

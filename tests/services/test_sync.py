@@ -9,6 +9,7 @@ from domain.access import Viewer
 from services.connecting import HistoryChoice, import_history
 from services.deps import Deps
 from services.hiring import upsert_candidate
+from services.leases import LeaseLost, acquire, hold
 from services.sync import run_mailbox
 from tests.support.office import Office, days_ago, letter
 
@@ -187,6 +188,40 @@ async def test_extending_history_reads_the_rest_without_doubling(
     await run_mailbox(office.deps, mailbox)
     assert len(await subjects(office)) == 8
     assert len(await office.rows("SELECT id FROM message_copy")) == 8
+
+
+async def test_history_that_is_extended_while_a_run_ends_is_read_all_the_same(
+    office: Office, recruiter: Viewer, mail_server: MailSandbox, address: str
+) -> None:
+    await office.candidate(CANDIDATE)
+    for n in range(1, 9):
+        mail_server.deliver(address, letter(CANDIDATE, address, f"Letter {n}"), received_at=days_ago(n))
+    mailbox = await office.connect(recruiter, address, mail_server, "SINCE", since=days_ago(4.5))
+    taken = await acquire(office.deps, mailbox)
+    assert taken is not None
+    await import_history(office.deps, recruiter, mailbox_id=mailbox, history=HistoryChoice("ALL"))
+    async with office.deps.db.transaction() as tx:
+        with pytest.raises(LeaseLost):
+            await hold(tx, taken[0])
+    await run_mailbox(office.deps, mailbox)
+    assert len(await subjects(office)) == 8
+
+
+async def test_colleagues_whose_addresses_differ_by_a_tag_are_told_apart(
+    office: Office, mail_server: MailSandbox, addresses: Iterator[str]
+) -> None:
+    where = next(addresses)
+    recruiter = await office.user(where)
+    alice = await office.user("firm+alice@gmail.com", "HIRING_TEAM")
+    bob = await office.user("firm+bob@gmail.com", "HIRING_TEAM")
+    await office.candidate(CANDIDATE)
+    mail_server.deliver(where, letter(CANDIDATE, where, "1", cc="firm+alice@gmail.com"), received_at=days_ago(3))
+    mail_server.deliver(where, letter(CANDIDATE, where, "2", cc="firm+bob@gmail.com"), received_at=days_ago(2))
+    mail_server.deliver(where, letter(CANDIDATE, where, "3", cc="firm@gmail.com"), received_at=days_ago(1))
+    await run_mailbox(office.deps, await office.connect(recruiter, where, mail_server))
+    rows = await office.rows("SELECT readers FROM thread ORDER BY subject")
+    readers = [set(row["readers"]) & {alice.user_id, bob.user_id} for row in rows]  # type: ignore[call-overload]
+    assert readers == [{alice.user_id}, {bob.user_id}, set()]
 
 
 async def test_bcc_is_believed_from_the_senders_own_copy_alone_whichever_comes_first(
