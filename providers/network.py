@@ -29,6 +29,7 @@ _REFUSED_NETWORKS: tuple[IPNetwork, ...] = (
     IPv4Network("168.63.129.16/32"),  # Azure's host
     IPv4Network("192.0.0.0/24"),  # protocol assignments, Oracle's metadata among them
     IPv6Network("64:ff9b:1::/48"),  # local-use translation
+    IPv6Network("fec0::/10"),  # site-local (RFC 3879), deprecated and still routed here and there
 )
 _NAT64 = IPv6Network("64:ff9b::/96")
 
