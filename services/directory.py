@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from domain.addresses import base, canonical
+from domain.errors import BadInput
 from services.gate import SEEN_JOB, seen_candidate
 from services.paging import Page, Row, Slice, Values, cut, window
 from services.reading import Reader
@@ -64,7 +65,7 @@ async def user_by_external_id(reader: Reader, external_id: str) -> Row | None:
     return await reader.db.fetch_row(
         f"SELECT {_USER} FROM user_account u WHERE u.organisation_id = $1 AND u.external_id = $2",
         reader.viewer.organisation_id,
-        external_id,
+        _text(external_id),
     )
 
 
@@ -98,7 +99,9 @@ async def jobs_by_id(reader: Reader, job_ids: Sequence[UUID]) -> dict[UUID, Row]
 
 async def job_by_external_id(reader: Reader, external_id: str) -> Row | None:
     return await reader.db.fetch_row(
-        f"SELECT {_JOB} FROM job j WHERE {SEEN_JOB} AND j.external_id = $4", *_seen(reader).all, external_id
+        f"SELECT {_JOB} FROM job j WHERE {SEEN_JOB} AND j.external_id = $4",
+        *_seen(reader).all,
+        _text(external_id),
     )
 
 
@@ -140,7 +143,7 @@ async def candidate_by_external_id(reader: Reader, external_id: str) -> Row | No
     return await reader.db.fetch_row(
         f"SELECT {_CANDIDATE} FROM candidate c WHERE {_SEEN_CANDIDATE} AND c.external_id = $4",
         *_seen(reader).all,
-        external_id,
+        _text(external_id),
     )
 
 
@@ -242,9 +245,20 @@ def _seen(reader: Reader) -> Values:
     return Values(viewer.organisation_id, viewer.sees_every_candidate, reader.principals)
 
 
+def _text(asked: str) -> str:
+    """What is asked for, where it can be a text in the database.
+
+    Raises:
+        BadInput: it cannot, since PostgreSQL keeps no NUL.
+    """
+    if "\0" in asked:
+        raise BadInput("This holds characters that are no text.")
+    return asked
+
+
 def _containing(search: str) -> str:
     """A pattern of LIKE for texts with this part; an address is sought in its plain form."""
-    sought = canonical(search) or search.strip()
+    sought = canonical(search) or _text(search).strip()
     for special in ("\\", "%", "_"):
         sought = sought.replace(special, "\\" + special)
     return f"%{sought}%"

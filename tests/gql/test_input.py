@@ -76,6 +76,20 @@ async def test_an_id_of_another_kind_names_nothing(api: API, firm: Firm, viewer:
         assert await api.get(viewer, query, id=user) == {field: None}
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "query ($text: String) { user(externalId: $text) { id } }",
+        "query ($text: String) { job(externalId: $text) { id } }",
+        "query ($text: String) { candidate(externalId: $text) { id } }",
+        "query ($text: String) { users(search: $text) { edges { cursor } } }",
+        "query ($text: String) { candidates(search: $text) { edges { cursor } } }",
+    ],
+)
+async def test_a_text_that_no_database_keeps_is_bad_input(api: API, viewer: Viewer, query: str) -> None:
+    assert (await api.ask(viewer, query, text="a\0b")).codes == ["BAD_USER_INPUT"]
+
+
 async def test_one_of_id_and_external_id_is_given(api: API, viewer: Viewer) -> None:
     for arguments in ("", '(id: "user_1", externalId: "x")'):
         assert (await api.ask(viewer, f"{{ user{arguments} {{ id }} }}")).codes == ["BAD_USER_INPUT"]
