@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 MAX_LATEST = 1_000_000
 MAX_PORT = 65_535
+LONGEST_SIGNATURE = 20_000
 SCOPES = ("NONE", "ALL", "SINCE", "LATEST")
 
 
@@ -74,6 +75,8 @@ async def connect_imap_mailbox(
     if not is_shared and viewer_ids:
         raise invalid("Only a shared mailbox has viewers.", "input", "viewerIds")
     _check_history(history)
+    if signature is not None and ("\0" in signature or len(signature) > LONGEST_SIGNATURE):
+        raise invalid(f"A signature is a text of at most {LONGEST_SIGNATURE} characters.", "input", "signature")
     form = canonical(address)
     if form is None:
         raise invalid("This is not a mail address.", "input", "address")
@@ -215,6 +218,8 @@ def _checked(login: ServerLogin, role: str) -> ServerLogin:
         raise invalid("The server has a name.", "input", role, "host")
     if not 0 < login.port <= MAX_PORT:
         raise invalid("A port is between 1 and 65535.", "input", role, "port")
+    if "\0" in login.username:
+        raise invalid("A user name holds no such characters.", "input", role, "username")
     if not login.username or not login.password:
         raise invalid("User name and password are needed.", "input", role, "password")
     return replace(login, host=login.host.strip())
