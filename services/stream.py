@@ -38,7 +38,8 @@ CHECKPOINT = "Checkpoint"
 STREAM_RESET = "StreamReset"
 
 _EVENTS = """
-SELECT e.position, e.kind, e.origin, coalesce(m.thread_id, r.thread_id, e.thread_id) AS thread_id, e.message_id,
+SELECT e.position, e.kind, e.origin, e.message_id, e.thread_id AS named_thread_id,
+       coalesce(m.thread_id, r.thread_id, e.thread_id) AS thread_id,
        e.candidate_id, e.mailbox_id, e.retired_id, e.candidate_ids, e.audience, t.readers,
        array(SELECT job_id FROM application a WHERE a.candidate_id = e.candidate_id) AS candidate_job_ids
   FROM event e
@@ -185,6 +186,8 @@ class _Channel:
         self._deps = deps
         self._organisation_id = organisation_id
         self.subscribers: set[_Subscriber] = set()
+        self._unsure: set[_Subscriber] = set()
+        """Those whose rights may have changed since they were read."""
         self.position = 0
         self._access_version = -1
         self.task: asyncio.Task[None] | None = None
@@ -192,10 +195,12 @@ class _Channel:
     def join(self, subscriber: _Subscriber) -> int:
         """From now on the subscriber gets what comes after the position that is given back."""
         self.subscribers.add(subscriber)
+        self._unsure.add(subscriber)
         return self.position
 
     def leave(self, subscriber: _Subscriber) -> None:
         self.subscribers.discard(subscriber)
+        self._unsure.discard(subscriber)
 
     async def find_position(self) -> None:
         async with self._deps.db.snapshot() as snapshot:
@@ -238,30 +243,38 @@ class _Channel:
             if now is None:
                 return False
             if now["access_version"] != self._access_version:
-                await self._renew_viewers(snapshot)
+                self._unsure |= self.subscribers
                 self._access_version = now["access_version"]
-            if now["event_position"] <= self.position:
-                return False
-            reads = await _read(snapshot, self._organisation_id, self.position, _END)
+            has_news = now["event_position"] > self.position
+            reads = await _read(snapshot, self._organisation_id, self.position, _END) if has_news else []
+            while self._unsure:  # others may join while these are looked up
+                await self._renew_viewers(snapshot)
+            # From here to the new position without a pause, so that nobody joins in between.
+            self._hand_out(reads)
+            if has_news:
+                self.position = reads[-1].event.position if reads else now["event_position"]
+        return len(reads) == PAGE
+
+    def _hand_out(self, reads: Sequence[_Read]) -> None:
         for subscriber in list(self.subscribers):
             for read in reads:
                 event = read.told_to(subscriber.viewer.principals)
                 if event is not None and not subscriber.give(event):
                     self.leave(subscriber)
                     break
-        self.position = reads[-1].event.position if reads else now["event_position"]
-        return len(reads) == PAGE
 
     async def _renew_viewers(self, snapshot: Snapshot) -> None:
-        """Rights may have changed: every subscriber is given its present ones, or shown out."""
-        viewers = await viewers_by_id(snapshot, self._organisation_id, _user_ids(self.subscribers))
-        for subscriber in list(self.subscribers):
+        """Whose rights may have changed is given the present ones, or shown out."""
+        asked = list(self._unsure)
+        viewers = await viewers_by_id(snapshot, self._organisation_id, _user_ids(asked))
+        for subscriber in asked:
             viewer = _present(subscriber, viewers)
             if viewer is None:
                 subscriber.give(NotAuthenticated("This user is no longer active."))
                 self.leave(subscriber)
             else:
                 subscriber.viewer = viewer
+        self._unsure.difference_update(asked)
 
 
 async def _live(hub: _Channel, subscriber: _Subscriber) -> AsyncIterator[StreamEvent]:
@@ -300,7 +313,9 @@ def _judged(row: Any, organisation_id: UUID) -> _Read:
         candidate_ids=tuple(row["candidate_ids"]),
     )
     if row["kind"] == EventKind.THREAD_WITHDRAWN:
-        return _Read(event, frozenset(row["audience"] or ()), except_for=readers)
+        # By the id that they know it by: the thread that it may have gone into since is none of theirs.
+        withdrawn = replace(event, thread_id=row["named_thread_id"])
+        return _Read(withdrawn, frozenset(row["audience"] or ()), except_for=readers)
     if row["kind"] == EventKind.CANDIDATE_CHANGED:
         return _Read(
             event,

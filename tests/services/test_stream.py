@@ -10,6 +10,7 @@ from demo.mailserver import MailSandbox
 from domain.access import Viewer
 from domain.errors import NotAuthenticated
 from domain.events import EventKind, NewEvent
+from domain.ids import new_id
 from services.deps import Deps
 from services.readers import refresh_readers
 from services.stream import STREAM_RESET, EventStream, StreamEvent, StreamLagged
@@ -230,3 +231,39 @@ async def test_organisations_never_hear_each_other(office: Office, stream: Event
         await announce(office, for_user(rita))
         mine = await anext(events)
         assert (await anext(theirs)).position != mine.position
+
+
+async def test_rights_that_change_before_a_subscriber_joins_act_too(office: Office, stream: EventStream) -> None:
+    """The viewer was read, then the change came, and the stream had taken it in before the viewer joined."""
+    rita = await office.user("rita@acme.example", "HIRING_TEAM")
+    job = await office.job("Cook")
+    async with reading(stream, await office.user("olga@acme.example")) as others:
+        async with unit_of_work(office.deps, office.organisation_id) as work:
+            await work.tx.execute("INSERT INTO job_member (job_id, user_id) VALUES ($1, $2)", job, rita.user_id)
+            work.changes_access = True
+            work.announce(NewEvent(EventKind.MAILBOX_CHANGED, audience=(office.organisation_id,)))
+        await anext(others)
+        async with reading(stream, rita) as events:
+            await announce(office, NewEvent(EventKind.MAILBOX_CHANGED, audience=(job,)))
+            assert (await anext(events)).kind == EventKind.MAILBOX_CHANGED
+
+
+async def test_a_withdrawal_names_the_thread_that_was_known_and_not_the_one_it_went_into(
+    office: Office, stream: EventStream
+) -> None:
+    rita = await office.user("rita@acme.example", "HIRING_TEAM")
+    known, kept = new_id(), new_id()
+    await announce(office, for_user(rita))
+    before = int((await office.rows("SELECT event_position FROM organisation"))[0]["event_position"])  # type: ignore[call-overload]
+    async with unit_of_work(office.deps, office.organisation_id) as work:
+        assert rita.user_id is not None
+        work.announce(NewEvent(EventKind.THREAD_WITHDRAWN, thread_id=known, audience=(rita.user_id,)))
+        await work.tx.execute(
+            "INSERT INTO thread (id, organisation_id, subject, snippet, last_message_at, created_at) "
+            "VALUES ($1, $2, '', '', now(), now())",
+            kept,
+            office.organisation_id,
+        )
+        await work.tx.execute("INSERT INTO retired_thread (id, thread_id) VALUES ($1, $2)", known, kept)
+    async with reading(stream, rita, after=before) as events:
+        assert (await anext(events)).thread_id == known
