@@ -12,7 +12,7 @@ import asyncpg
 from domain import clock
 from domain.access import AccessLevel, Viewer
 from domain.addresses import base, canonical
-from domain.errors import ErrorCode, Forbidden, ProviderError, UserMistake, invalid, not_found
+from domain.errors import ErrorCode, Forbidden, NotAuthenticated, ProviderError, UserMistake, invalid, not_found
 from domain.events import EventKind, NewEvent
 from domain.ids import new_id, to_global
 from providers.base import ServerLogin, Snapshot
@@ -65,6 +65,7 @@ async def connect_imap_mailbox(
 
     Raises:
         Forbidden: a service token connects nothing; a shared mailbox is an administrator's to connect.
+        NotAuthenticated: the viewer has left while it was tried.
         UserMistake: with the code that tells what to mend, and the path to it. Nothing was kept.
     """
     if viewer.user_id is None:
@@ -87,6 +88,7 @@ async def connect_imap_mailbox(
     mailbox_id = new_id()
     try:
         async with unit_of_work(deps, viewer.organisation_id) as work:
+            await _still_may(work, viewer.user_id, is_shared=is_shared)
             proven = await is_proven(
                 work.tx,
                 organisation_id=viewer.organisation_id,
@@ -259,6 +261,22 @@ _FIELD_OF_CODE = {
 def _as_mistake(error: ProviderError, role: str) -> UserMistake:
     field = _FIELD_OF_CODE.get(error.code, "host")
     return UserMistake(error.code, error.message, path=("input", role, field), hint=error.hint)
+
+
+async def _still_may(work: UnitOfWork, user_id: UUID, *, is_shared: bool) -> None:
+    """Logging in takes a while, in which its person may have left; from here on they wait for this to end.
+
+    Raises:
+        NotAuthenticated: they have.
+        Forbidden: they are no administrator any more.
+    """
+    level = await work.tx.fetch_value(
+        "SELECT access_level FROM user_account WHERE id = $1 AND is_active FOR SHARE", user_id
+    )
+    if level is None:
+        raise NotAuthenticated("This user is no longer active.")
+    if is_shared and level != AccessLevel.ADMIN:
+        raise Forbidden("A shared mailbox is connected by an administrator.")
 
 
 async def _is_first(work: UnitOfWork, owner_id: UUID | None) -> bool:

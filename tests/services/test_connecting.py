@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from demo.mailserver import MailSandbox
-from domain.errors import ErrorCode, Forbidden, UserMistake
+from domain.errors import ErrorCode, Forbidden, NotAuthenticated, UserMistake
 from providers.base import TransportSecurity
 from services.connecting import HistoryChoice, connect_imap_mailbox
 from services.deps import Deps
@@ -108,6 +108,17 @@ async def test_a_mailbox_is_connected_once_on_the_whole_server_and_that_is_told_
     with pytest.raises(UserMistake) as raised:
         await connect_imap_mailbox(office.deps, rival, address=address, imap=imap, smtp=smtp)
     assert raised.value.code is ErrorCode.AUTHENTICATION_FAILED
+
+
+async def test_who_leaves_while_the_logins_are_tried_connects_nothing(
+    office: Office, mail_server: MailSandbox, address: str
+) -> None:
+    viewer = await office.user(address)
+    async with office.deps.db.transaction() as tx:
+        await tx.execute("UPDATE user_account SET is_active = false")
+    with pytest.raises(NotAuthenticated):
+        await office.connect(viewer, address, mail_server)
+    assert await kept(office) == 0
 
 
 async def test_a_service_token_connects_nothing(office: Office, mail_server: MailSandbox, address: str) -> None:
