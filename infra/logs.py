@@ -23,8 +23,9 @@ from domain.errors import AppError
 PERMITTED_FIELDS = frozenset(
     {
         "attempt", "capability", "code", "connections", "count", "error", "failures", "field", "folder_role",
-        "from_state", "id", "job", "kind", "method", "operation", "origin", "port", "position", "problem", "provider",
-        "reason", "reference", "retry", "role", "signal", "state", "status", "step", "tries", "version", "want",
+        "from_state", "id", "is_final", "job", "kind", "method", "operation", "origin", "port", "position",
+        "problem", "provider", "reason", "reference", "retry", "role", "signal", "state", "status", "step", "tries",
+        "version", "want",
     }
 )  # fmt: skip
 PERMITTED_SUFFIXES = ("_id", "_ids", "_ms", "_s", "_bytes", "_count", "_code", "_state", "_at", "_per_s")

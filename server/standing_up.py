@@ -55,12 +55,16 @@ def mended(servers: EmbeddedServers | None) -> Callable[[], None]:
 
     def mend() -> None:
         wanted = [server for server in (servers.postgres, servers.valkey) if server] if servers else []
-        if servers is None or not any(has_ended(server.process_id) for server in wanted):
+        ended = [server for server in wanted if has_ended(server.process_id)]
+        if servers is None or not ended:
             return
         log.error("embedded_server_ended")
         try:
-            servers.stop()
-            servers.start()
+            if ended == [servers.valkey]:
+                servers.restart_valkey()
+            else:
+                servers.stop()
+                servers.start()
         except EmbeddedServersError as failure:
             log.exception("embedded_servers_do_not_start", error=type(failure).__name__)
         else:

@@ -8,7 +8,9 @@ from uuid import UUID
 
 import orjson
 
+from domain.errors import ErrorCode, ProviderError
 from infra.settings import Settings
+from infra.vault import VaultError
 from providers.base import MailProvider, MailSession, ServerLogin, TransportSecurity
 from providers.network import NetworkGuard
 from providers.registry import imap_provider
@@ -63,8 +65,21 @@ async def open_session(deps: Deps, mailbox: dict[str, Any]) -> AsyncIterator[Mai
     Raises:
         ProviderError: it does not answer or refuses; its `retry` says whether that passes.
     """
-    async with provider_of(deps, mailbox).open() as session:
+    try:
+        provider = provider_of(deps, mailbox)
+    except VaultError as error:
+        raise _sealed_away() from error
+    async with provider.open() as session:
         yield session
+
+
+def _sealed_away() -> ProviderError:
+    """The key is not configured any more. It may come back, or the owner gives the password anew."""
+    return ProviderError(
+        ErrorCode.AUTHENTICATION_FAILED,
+        "The stored password of this mailbox cannot be opened.",
+        hint="Connect the mailbox again, or have the operator restore the key it was sealed with.",
+    )
 
 
 def _login(stored: dict[str, Any], password: str) -> ServerLogin:

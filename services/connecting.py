@@ -158,7 +158,8 @@ async def _mend(deps: Deps, viewer: Viewer, *, canonical: str, account: Account,
         await work.tx.execute(
             "UPDATE mailbox SET login = $2, credentials = $3, needs_reauthorization = FALSE, failures = 0, "
             "problem_code = NULL, problem_message = NULL, problem_hint = NULL, problem_since = NULL, "
-            "requested_at = clock_timestamp(), next_run_at = now() WHERE id = $1",
+            "requested_at = clock_timestamp(), next_run_at = now(), lease_token = lease_token + 1, lease_until = NULL, "
+            "watch_token = NULL, watch_until = NULL WHERE id = $1",  # whoever has the old logins is fenced off
             mailbox_id,
             account.public(),
             deps.vault.seal(account.secrets(), bound_to=seal_of(mailbox_id)),

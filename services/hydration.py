@@ -11,7 +11,7 @@ import structlog
 
 from domain.changes import FetchedMessage, RemoteRef
 from domain.events import Origin
-from infra.blobs import blob_key
+from infra.blobs import BlobStoreUnavailable, blob_key
 from infra.parse_pool import ParseFailure
 from providers.base import MailSession
 from services.deps import Deps
@@ -200,7 +200,11 @@ async def _read(
 async def _keep_bytes(
     deps: Deps, mailbox: dict[str, Any], copies: Sequence[FetchedCopy], raw_by_key: dict[str, bytes]
 ) -> None:
-    """Written before the rows that name them. What is nobody's any more is not written at all (R1.3)."""
+    """Written before the rows that name them. What is nobody's any more is not written at all (R1.3).
+
+    Raises:
+        BlobStoreUnavailable: some may have been written; trying again later may help.
+    """
     addresses = {address for copy in copies for address in addresses_of(copy.message)}
     async with deps.db.snapshot() as snapshot:
         matches = await match_candidates(snapshot, mailbox["organisation_id"], addresses, excluded=mailbox["excluded"])
@@ -215,9 +219,15 @@ async def _keep_bytes(
         async with slots:
             await deps.blobs.put(key, content)
 
-    async with asyncio.TaskGroup() as tasks:
-        for key, content in blobs.items():
-            tasks.create_task(write(key, content))
+    unavailable: BaseExceptionGroup[BlobStoreUnavailable] | None = None
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for key, content in blobs.items():
+                tasks.create_task(write(key, content))
+    except* BlobStoreUnavailable as failures:
+        unavailable = failures
+    if unavailable is not None:  # raised out here: within `except*` it would come out in a group again
+        raise BlobStoreUnavailable("The store of files does not answer.") from unavailable
 
 
 async def _count_failures(deps: Deps, lease: Lease, ids: list[int]) -> None:

@@ -38,6 +38,7 @@ PROGRESS_EVERY_S = 1.0
 FIRST_RETRY_S = 5
 LONGEST_RETRY_S = 900
 OWN_TROUBLE_S = 15
+REFUSED_HINT = "Connect the mailbox again with the password that holds now."
 GIVING_BACK_S = 2
 """A worker that is told to stop has this long to hand its mailbox on; else the lease runs out."""
 
@@ -294,7 +295,7 @@ async def _note_failure(deps: Deps, lease: Lease, mailbox: dict[str, Any], error
             lease.mailbox_id,
             error.code.value,
             error.message,
-            error.hint,
+            error.hint or (REFUSED_HINT if needs_owner else None),
             clock.now(),
             needs_owner,
             pause,

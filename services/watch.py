@@ -105,6 +105,8 @@ class _Watch:
                     pause = LONGEST_RETRY_S
             except DATABASE_TROUBLE as error:
                 log.warning("watch_without_database", error=type(error).__name__)
+            except Exception as error:
+                log.exception("watch_failed", mailbox_id=mailbox["id"].hex, error=type(error).__name__)
             if clock.monotonic() - started > STABLE_S:
                 pause = FIRST_RETRY_S
             await asyncio.sleep(clock.jitter(pause))
@@ -118,7 +120,18 @@ class _Watch:
                 return
             async with aclosing(session.wait_for_news(FOLDER)) as notices:
                 async for _ in notices:
-                    await request_sync(self.deps, mailbox["id"])
+                    await self._wake(mailbox["id"])
+
+    async def _wake(self, mailbox_id: UUID) -> None:
+        """Asks for a sync, as soon as the database takes it: its trouble is no reason to log in again everywhere."""
+        while True:
+            try:
+                await request_sync(self.deps, mailbox_id)
+            except DATABASE_TROUBLE as error:
+                log.warning("watch_without_database", error=type(error).__name__)
+            else:
+                return
+            await asyncio.sleep(clock.jitter(ROUND_S))
 
     async def _login_slot(self, host: str) -> None:
         now = clock.monotonic()

@@ -41,6 +41,7 @@ class EmbeddedServers:
         self._folder = DataFolder(data_dir)
         self.postgres = EmbeddedPostgres(self._folder, fast=fast) if postgres else None
         self.valkey = EmbeddedValkey(self._folder, fast=fast) if valkey else None
+        self._account = ourselves()
         self._stops = ExitStack()
 
     @property
@@ -63,13 +64,24 @@ class EmbeddedServers:
             self._folder.take()
             undo.callback(self._folder.release)
             # Valkey alone may be root.
-            account = choose_account(self._folder, postgres_binaries()) if self.postgres else ourselves()
+            if self.postgres:
+                self._account = choose_account(self._folder, postgres_binaries())
             for server in (self.postgres, self.valkey):
                 if server is not None:
                     undo.callback(server.stop)
-                    server.start(account)
+                    server.start(self._account)
             self._stops = undo.pop_all()
         return self.addresses
+
+    def restart_valkey(self) -> None:
+        """Starts Valkey again after it has ended, with PostgreSQL undisturbed: it has no processes to leave behind.
+
+        Raises:
+            EmbeddedServersError: it does not start.
+        """
+        if self.valkey is not None:
+            self.valkey.stop()
+            self.valkey.start(self._account)
 
     def stop(self) -> None:
         """Stops the servers in good order and gives the folder back; may be called again."""

@@ -77,6 +77,12 @@ async def test_whatever_dies_is_started_again_and_the_others_live_on(installatio
         after = children(process.pid)
         assert {name for name in before if before[name] != after[name]} == {"api", "worker"}
         await until(installation.is_ready)
+        os.kill(after["valkey-server"], signal.SIGKILL)
+        await until(
+            lambda: children(process.pid).get("valkey-server", after["valkey-server"]) != after["valkey-server"]
+        )
+        await until(installation.is_ready)
+        assert children(process.pid)["postgres"] == after["postgres"]
         os.kill(after["postgres"], signal.SIGKILL)
         await until(lambda: children(process.pid).get("postgres", after["postgres"]) != after["postgres"])
         await until(installation.is_ready)

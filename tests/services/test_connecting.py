@@ -196,3 +196,43 @@ async def test_a_letter_that_only_the_owner_receives_proves_an_address(
         await run_mailbox(deps, mailbox)
         assert (await office.rows("SELECT is_proven FROM mailbox"))[0]["is_proven"] is True
         assert await office.rows("SELECT id FROM message") == []
+
+
+async def test_connecting_again_with_the_new_password_mends_a_mailbox_that_was_refused(
+    office: Office, mail_server: MailSandbox, address: str
+) -> None:
+    viewer = await office.user(address)
+    await office.candidate(CANDIDATE)
+    mailbox = await office.connect(viewer, address, mail_server)
+    mail_server.add_user(address, "another password")
+    await run_mailbox(office.deps, mailbox)
+    broken = (await office.rows("SELECT needs_reauthorization, problem_code, problem_hint FROM mailbox"))[0]
+    assert (broken["needs_reauthorization"], broken["problem_code"]) == (True, "AUTHENTICATION_FAILED")
+    assert "Connect the mailbox again" in str(broken["problem_hint"])
+    mail_server.deliver(address, letter(CANDIDATE, address, "In between"))
+    with pytest.raises(UserMistake):
+        await office.connect(viewer, address, mail_server)
+    imap, smtp = logins(address, mail_server, password="another password")
+    mended = await connect_imap_mailbox(office.deps, viewer, address=address, imap=imap, smtp=smtp)
+    assert mended == mailbox
+    await run_mailbox(office.deps, mailbox)
+    assert [row["subject"] for row in await office.rows("SELECT subject FROM message")] == ["In between"]
+    now = (await office.rows("SELECT needs_reauthorization, problem_code, history_scope FROM mailbox"))[0]
+    assert now == {"needs_reauthorization": False, "problem_code": None, "history_scope": "ALL"}
+    with pytest.raises(UserMistake) as raised:
+        await connect_imap_mailbox(office.deps, viewer, address=address, imap=imap, smtp=smtp)
+    assert raised.value.code is ErrorCode.ALREADY_CONNECTED
+
+
+async def test_a_colleague_cannot_mend_what_is_not_theirs(
+    office: Office, mail_server: MailSandbox, address: str
+) -> None:
+    await office.connect(await office.user(address), address, mail_server)
+    async with office.deps.db.transaction() as tx:
+        await tx.execute("UPDATE mailbox SET problem_code = 'TIMED_OUT'")
+    imap, smtp = logins(address, mail_server)
+    with pytest.raises(UserMistake) as raised:
+        await connect_imap_mailbox(
+            office.deps, await office.user("other@acme.example"), address=address, imap=imap, smtp=smtp
+        )
+    assert raised.value.code is ErrorCode.ALREADY_CONNECTED
