@@ -23,7 +23,7 @@ async def fetch_messages(
         by_folder[ref.folder].append(ref)
     for name, wanted in by_folder.items():
         folder = await mailbox.folder(name)
-        state = await mailbox.open(folder) if folder else None
+        state = await mailbox.keep_open(folder) if folder else None
         if folder is None or state is None:
             for ref in wanted:
                 yield FetchedMessage(ref, None)
