@@ -47,6 +47,76 @@ class AttachmentPart:
     is_inline: bool
 
 
+class BounceReason(StrEnum):
+    """Why a message came back, as far as the report says."""
+
+    USER_UNKNOWN = "USER_UNKNOWN"
+    """No such address there: said of the address itself."""
+    RECIPIENT_REFUSED = "RECIPIENT_REFUSED"
+    """Said to be unknown, but only when the text was seen, or nobody knows when: some filters disguise so."""
+    HOST_UNKNOWN = "HOST_UNKNOWN"
+    NOT_ACCEPTING = "NOT_ACCEPTING"
+    """The domain takes no mail at all."""
+    MOVED = "MOVED"
+    MAILBOX_FULL = "MAILBOX_FULL"
+    MAILBOX_DISABLED = "MAILBOX_DISABLED"
+    TOO_LARGE = "TOO_LARGE"
+    DELAYED = "DELAYED"
+    """Not delivered so far; the server goes on trying."""
+    EXPIRED = "EXPIRED"
+    NETWORK = "NETWORK"
+    RATE_LIMITED = "RATE_LIMITED"
+    BLOCKED = "BLOCKED"
+    """The sending server is not trusted: its reputation, a block list, its name in the DNS."""
+    AUTHENTICATION = "AUTHENTICATION"
+    """SPF, DKIM or DMARC failed."""
+    SENDER_REJECTED = "SENDER_REJECTED"
+    RELAY_DENIED = "RELAY_DENIED"
+    POLICY = "POLICY"
+    REJECTED_AS_SPAM = "REJECTED_AS_SPAM"
+    VIRUS = "VIRUS"
+    MALFORMED = "MALFORMED"
+    SERVER_ERROR = "SERVER_ERROR"
+    COMPLAINT = "COMPLAINT"
+    """It arrived, and its reader called it spam."""
+    OTHER = "OTHER"
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryFailure:
+    """What became of a message for one of its recipients.
+
+    Attributes:
+        recipient: the address as the report has it; None where it names none.
+        status: an enhanced status code (RFC 3463), as `5.1.1`: the server's own where it gave one, else the one that
+            its reply code and words come to; None of a complaint.
+        is_hard: trying this address again is of no use.
+    """
+
+    recipient: str | None
+    status: str | None
+    reason: BounceReason
+    is_hard: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BounceReport:
+    """A server's report on a message that was sent before.
+
+    Attributes:
+        rfc_message_id: of the message that it is about, without brackets; None where the report does not tell.
+        failures: one for each recipient that it names, in order; never empty, at most 100.
+    """
+
+    rfc_message_id: str | None
+    failures: tuple[DeliveryFailure, ...]
+
+    @property
+    def is_complaint(self) -> bool:
+        """The message arrived: it did not bounce."""
+        return all(failure.reason is BounceReason.COMPLAINT for failure in self.failures)
+
+
 @dataclass(frozen=True, slots=True)
 class ParsedMessage:
     """A message as read from its bytes. Every field has a value, however broken the message.
@@ -62,6 +132,7 @@ class ParsedMessage:
         snippet: the first words of `reply_text` on one line, at most 200 characters.
         html: the body as safe HTML (domain.html), None where the message has no HTML part.
         defects: short fixed codes of what was wrong with it, never content.
+        bounce: what a bounce or a complaint reports; None of every other message.
     """
 
     rfc_message_id: str | None
@@ -82,6 +153,7 @@ class ParsedMessage:
     kind: MessageKind
     attachments: tuple[AttachmentPart, ...]
     defects: tuple[str, ...] = field(default=())
+    bounce: BounceReport | None = None
 
     @property
     def ancestry(self) -> tuple[str, ...]:

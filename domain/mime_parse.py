@@ -10,6 +10,7 @@ from domain.addresses import canonical
 from domain.mail import MailAddress, ParsedMessage
 from domain.mime import bodies as message_bodies
 from domain.mime.address_lists import read_addresses
+from domain.mime.bounces import read_bounce
 from domain.mime.dates import credible_date, read_date
 from domain.mime.encoded_words import decode_header
 from domain.mime.kinds import read_kind
@@ -52,6 +53,8 @@ def parse(raw: bytes) -> ParsedMessage:
     text = message_bodies.plain_text(bodies)
     html = message_bodies.safe_html(bodies)
     reply = reply_text(text)
+    leaves = message_bodies.leaves(root)
+    bounce = read_bounce(root, leaves)
     return ParsedMessage(
         rfc_message_id=envelope.rfc_message_id,
         in_reply_to=envelope.in_reply_to,
@@ -68,9 +71,10 @@ def parse(raw: bytes) -> ParsedMessage:
         reply_text=reply,
         snippet=_one_line(reply[: 10 * _SNIPPET_LENGTH], _SNIPPET_LENGTH),
         html=html,
-        kind=read_kind(root, message_bodies.leaves(root)),
+        kind=read_kind(root, leaves, bounce),
         attachments=message_bodies.read_attachments(bodies, html),
         defects=defects,
+        bounce=bounce,
     )
 
 

@@ -20,7 +20,7 @@ from typing import Self
 import structlog
 
 from domain.errors import AppError, Retry
-from domain.mail import MessageKind, ParsedMessage
+from domain.mail import BounceReason, MessageKind, ParsedMessage
 from infra.parse_worker import ANSWER, LENGTH, OUT_OF_MEMORY, PARSED, READY
 
 log = structlog.get_logger()
@@ -37,6 +37,9 @@ _PICKLED = frozenset(
         ("domain.mail", "MailAddress"),
         ("domain.mail", "AttachmentPart"),
         ("domain.mail", "MessageKind"),
+        ("domain.mail", "BounceReport"),
+        ("domain.mail", "DeliveryFailure"),
+        ("domain.mail", "BounceReason"),
         ("datetime", "datetime"),
         ("datetime", "timezone"),
         ("datetime", "timedelta"),
@@ -67,11 +70,13 @@ class ParserUnavailable(AppError):
     retry = Retry.LATER
 
 
-def _kind_named(kinds: object, name: str) -> MessageKind:
+def _member_named(members: object, name: str) -> MessageKind | BounceReason:
     """What Python 3.11.0 to 3.11.3 pickle an enum's member as: a getattr, which is permitted for nothing else."""
-    if kinds is not MessageKind:
-        raise pickle.UnpicklingError("not a part of a message")
-    return MessageKind[name]
+    if members is MessageKind:
+        return MessageKind[name]
+    if members is BounceReason:
+        return BounceReason[name]
+    raise pickle.UnpicklingError("not a part of a message")
 
 
 class _AnswerUnpickler(pickle.Unpickler):
@@ -79,7 +84,7 @@ class _AnswerUnpickler(pickle.Unpickler):
 
     def find_class(self, module_name: str, global_name: str) -> object:
         if (module_name, global_name) == ("builtins", "getattr"):
-            return _kind_named
+            return _member_named
         if (module_name, global_name) not in _PICKLED:
             raise pickle.UnpicklingError("not a part of a message")
         return super().find_class(module_name, global_name)
