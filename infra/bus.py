@@ -245,13 +245,17 @@ class _Wire(BroadcastBackend):
         shortest_s, longest_s = BACKOFF_S
         pause_s = shortest_s
         while True:
+            # A task for each connection: before Python 3.11.4 a task in which a TaskGroup has failed takes the next
+            # timeout of anything that it awaits for its own cancellation, and would end for good.
+            holding = asyncio.create_task(self._hold_connection())
             try:
-                await self._hold_connection()
-            except Exception as failure:  # noqa: BLE001 - whatever breaks a connection, the next one is tried
+                await asyncio.wait([holding])
                 if self.connected.is_set():
                     pause_s = shortest_s
-                    log.warning("bus_connection_lost", error=_cause_name(failure))
+                    log.warning("bus_connection_lost", error=_cause_name(holding))
             finally:
+                holding.cancel()
+                await asyncio.wait([holding])
                 self._forget_connection()
             await asyncio.sleep(clock.jitter(pause_s))
             pause_s = min(pause_s * 2, longest_s)
@@ -327,7 +331,8 @@ class _Wire(BroadcastBackend):
         self._confirmations.clear()
 
 
-def _cause_name(failure: BaseException) -> str:
+def _cause_name(ended: asyncio.Task[None]) -> str:
+    failure = None if ended.cancelled() else ended.exception()
     while isinstance(failure, BaseExceptionGroup):
         failure = failure.exceptions[0]
     return type(failure).__name__
