@@ -298,6 +298,7 @@ def _supervised(name: str, run: JobFunction, timeout_s: float, max_tries: int) -
 
 async def _keep_time(redis: ArqRedis, bus: Bus, cron: Sequence[Periodic]) -> None:
     """Queues each periodic job once a period. A period is skipped while the job of the one before still runs."""
+    is_reachable = True
     while cron:
         now_s = clock.now().timestamp()
         pause_s = min(periodic.every_s - now_s % periodic.every_s for periodic in cron)
@@ -308,8 +309,11 @@ async def _keep_time(redis: ArqRedis, bus: Bus, cron: Sequence[Periodic]) -> Non
                     if await redis.set(period, b"", nx=True, px=int(2000 * periodic.every_s)):
                         await _put(redis, periodic.name, {}, job_id=f"{periodic.name}:periodic")
                         await bus.publish_quietly(WAKE_CHANNEL, "")
+            is_reachable = True
         except (RedisError, OSError) as failure:
-            log.warning("periodic_jobs_not_queued", error=type(failure).__name__)
+            if is_reachable:
+                log.warning("periodic_jobs_not_queued", error=type(failure).__name__)
+            is_reachable = False
             pause_s = UNREACHABLE_PAUSE_S
         await asyncio.sleep(pause_s)
 

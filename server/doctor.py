@@ -1,6 +1,7 @@
 """Is everything right with this Postroom, and if not, what is to be done?"""
 
 import asyncio
+import errno
 import resource
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -33,6 +34,16 @@ OLDEST_POSTGRES = 140_000
 CLOCK_SKEW_S = 2.0
 OVERDUE_S = 60
 """A worker looks every five seconds; a mailbox that is due for this long has none."""
+_MAILBOXES = """
+SELECT count(*) AS connected,
+       count(problem_code) AS troubled,
+       coalesce(array_agg(DISTINCT problem_code::text) FILTER (WHERE problem_code IS NOT NULL), '{}') AS codes,
+       count(*) FILTER (WHERE next_run_at < now() - make_interval(secs => $1) AND NOT needs_reauthorization
+                          AND (lease_until IS NULL OR lease_until < now())) AS overdue,
+       count(*) FILTER (WHERE NOT needs_reauthorization AND connected_at < now() - make_interval(secs => $1)
+                          AND (watch_until IS NULL OR watch_until < now())) AS unwatched
+  FROM mailbox WHERE sync_enabled AND disconnected_at IS NULL
+"""
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -95,9 +106,10 @@ def _of_machine(settings: Settings) -> Iterator[Finding]:
         probe.unlink()
         free = shutil.disk_usage(folder).free
     except OSError as error:
-        yield Finding(
-            "data folder", State.WRONG, f"it cannot be written ({error.strerror})", "Set POSTROOM_DATA_DIR to another."
-        )
+        remedy = "Set POSTROOM_DATA_DIR to one that can."
+        if error.errno == errno.ENOSPC:
+            remedy = "Make room; what says below that it cannot be used may only be waiting for that."
+        yield Finding("data folder", State.WRONG, f"it cannot be written ({error.strerror})", remedy)
     else:
         state = State.WRONG if free < TOO_LITTLE_SPACE_BYTES else State.NOTE if free < LITTLE_SPACE_BYTES else State.OK
         remedy = "" if state is State.OK else "Make room, or set POSTROOM_DATA_DIR to a larger disk."
@@ -145,7 +157,7 @@ async def _check_database(environment: Environment) -> AsyncIterator[Finding]:
         after = clock.now()
         version = int(await statements.fetch_value("SHOW server_version_num"))
         missing = await missing_migrations(statements)
-        overdue = 0 if missing else await _overdue(statements)
+        mailboxes = [] if missing else await _of_mailboxes(statements)
     finally:
         await connection.close()
     is_old = version < OLDEST_POSTGRES
@@ -167,21 +179,28 @@ async def _check_database(environment: Environment) -> AsyncIterator[Finding]:
         f"{skew_s:.2f} s apart from the database's",
         "Have both keep time by NTP." if is_skewed else "",
     )
-    if overdue:
-        yield Finding(
-            "workers", State.WRONG, f"{overdue} mailboxes are due and nobody syncs them", "Start `postroom worker`."
-        )
-    elif not missing:
-        yield Finding("workers", State.OK, "no mailbox is waiting for one")
+    for finding in mailboxes:
+        yield finding
 
 
-async def _overdue(statements: Statements) -> int:
-    count: int = await statements.fetch_value(
-        "SELECT count(*) FROM mailbox WHERE next_run_at < now() - make_interval(secs => $1) AND sync_enabled "
-        "AND disconnected_at IS NULL AND NOT needs_reauthorization AND (lease_until IS NULL OR lease_until < now())",
-        OVERDUE_S,
-    )
-    return count
+async def _of_mailboxes(statements: Statements) -> list[Finding]:
+    row = await statements.fetch_row(_MAILBOXES, OVERDUE_S)
+    if row is None:
+        return []
+    workers = Finding("workers", State.OK, "no mailbox is waiting for one")
+    if row["overdue"]:
+        what = f"{row['overdue']} mailboxes are due and nobody syncs them"
+        workers = Finding("workers", State.WRONG, what, "Start `postroom worker`.")
+    watch = Finding("watch", State.OK, "no mailbox is waiting for one")
+    if row["unwatched"]:
+        what = f"nobody listens to {row['unwatched']} mailboxes; their new mail waits for the poll"
+        watch = Finding("watch", State.NOTE, what, "Start `postroom watch`.")
+    mailboxes = Finding("mailboxes", State.OK, f"{row['connected']} connected, none with a problem")
+    if row["troubled"]:
+        what = f"{row['troubled']} of {row['connected']} cannot be read: {', '.join(row['codes'])}"
+        remedy = "Their owners see what to do; where it is all of one host, look at the way there."
+        mailboxes = Finding("mailboxes", State.NOTE, what, remedy)
+    return [workers, watch, mailboxes]
 
 
 async def _check_redis(environment: Environment) -> AsyncIterator[Finding]:

@@ -8,8 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from demo.mailserver import MailSandbox
 from services.deps import Deps
 from tests.support.deps import worker_environment
+from tests.support.office import Office
 from tests.support.postroom_process import Installation, children, is_alive, stopped, until
 
 pytestmark = pytest.mark.timeout(240)
@@ -175,6 +177,29 @@ async def test_the_doctor_names_a_server_that_cannot_be_reached(installation: In
         assert f"wrong {subject}: " in said
     assert "ok    blob store" in said
     assert "Traceback" not in said
+
+
+async def test_the_doctor_tells_of_mailboxes_that_nobody_syncs_or_listens_to_or_that_are_refused(
+    installation: Installation, deps: Deps, mail_server: MailSandbox, address: str
+) -> None:
+    office = await Office.open(deps)
+    mailbox = await office.connect(await office.user(address), address, mail_server)
+    named = worker_environment(deps) | {"POSTROOM_DATA_DIR": str(installation.folder)}
+    status, said = await installation.run("doctor", **named)
+    assert status == 0, said
+    assert "1 connected, none with a problem" in said
+    async with deps.db.transaction() as tx:
+        await tx.execute(
+            "UPDATE mailbox SET next_run_at = now() - interval '1 hour', connected_at = now() - interval '1 hour', "
+            "problem_code = 'TIMED_OUT' WHERE id = $1",
+            mailbox,
+        )
+    status, said = await installation.run("doctor", **named)
+    assert status == 1
+    assert "1 mailboxes are due and nobody syncs them" in said
+    assert "nobody listens to 1 mailboxes" in said
+    assert "1 of 1 cannot be read: TIMED_OUT" in said
+    assert address not in said
 
 
 async def test_the_schema_is_printed(installation: Installation) -> None:
