@@ -22,7 +22,7 @@ from services.sync import request_sync
 
 log = structlog.get_logger()
 
-CLAIM_S = 30
+CLAIM_S = 10
 """How long mailboxes stay unwatched after their process died."""
 ROUND_S = 2
 """How soon a newly connected mailbox is watched."""
