@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import structlog
 from graphql import GraphQLError
+from strawberry.schema.exceptions import CannotGetOperationTypeError
 
 from domain import clock
 from domain.errors import AppError, BadInput, Forbidden, NotAuthenticated
@@ -32,7 +33,7 @@ def translated(errors: Sequence[GraphQLError]) -> list[GraphQLError]:
 
 def _translated(error: GraphQLError) -> GraphQLError:
     cause = _cause(error)
-    if cause is None:
+    if cause is None or isinstance(cause, CannotGetOperationTypeError):
         return _told(error, error.message, QUERY_TOO_COMPLEX if _TOO_MANY_TOKENS in error.message else BAD_USER_INPUT)
     for kind, code in _CODES.items():
         if isinstance(cause, kind):
@@ -41,7 +42,7 @@ def _translated(error: GraphQLError) -> GraphQLError:
 
 
 def _cause(error: GraphQLError) -> Exception | None:
-    """What was raised in our own code; None where the executor itself refuses the request."""
+    """What was raised underneath; None where the executor itself refuses the request."""
     cause: Exception | None = error
     while isinstance(cause, GraphQLError):
         cause = cause.original_error

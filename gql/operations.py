@@ -4,15 +4,26 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from functools import lru_cache
 
-from graphql import DocumentNode, GraphQLError, GraphQLSchema, parse, specified_rules
+from graphql import (
+    DocumentNode,
+    GraphQLError,
+    GraphQLSchema,
+    get_operation_ast,
+    parse,
+    specified_rules,
+)
+from graphql.execution.values import get_variable_values
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.schema import validate_document
+from strawberry.types import ExecutionContext
 from strawberry.types.execution import StreamExecutionResult
 
 from gql.context import Operation
 from gql.limits import MAX_TOKENS, SizeLimit
 
 DOCUMENTS_KEPT = 256
+MOST_ERRORS_TOLD = 50
+"""Of the values of one operation's variables."""
 
 
 @lru_cache(maxsize=DOCUMENTS_KEPT)
@@ -46,7 +57,7 @@ class OperationScope(SchemaExtension):
 
 
 class KnownDocuments(SchemaExtension):
-    """Parses and validates a document the first time it comes."""
+    """Parses and validates a document the first time it comes, and refuses a request that cannot be executed."""
 
     def on_parse(self) -> Iterator[None]:
         context = self.execution_context
@@ -59,5 +70,27 @@ class KnownDocuments(SchemaExtension):
     def on_validate(self) -> Iterator[None]:
         context = self.execution_context
         schema = context.schema._schema  # noqa: SLF001 - Strawberry's own caches take it from there
-        context.pre_execution_errors = list(_problems(schema, context.query or ""))
+        context.pre_execution_errors = list(_problems(schema, context.query or "")) or _unfit(schema, context)
         yield
+
+
+def _unfit(schema: GraphQLSchema, context: ExecutionContext) -> list[GraphQLError]:
+    """What is wrong with the choice of an operation, and with the values of its variables.
+
+    Strawberry would run the first of several operations, and take bad values for a failure of the execution.
+    Source: GraphQL specification, October 2021, §6.1 and §7.1.2, checked 2026-11-22.
+    """
+    document = context.graphql_document
+    if document is None:
+        return []
+    operation = get_operation_ast(document, context._provided_operation_name)  # noqa: SLF001 - else it is the first's
+    if operation is None:
+        return [GraphQLError("The document has several operations: say in `operationName` which one is meant.")]
+    values = get_variable_values(
+        schema,
+        operation.variable_definitions or (),
+        context.variables or {},
+        max_errors=MOST_ERRORS_TOLD,
+        hide_suggestions=True,
+    )
+    return values if isinstance(values, list) else []

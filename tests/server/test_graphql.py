@@ -81,6 +81,37 @@ async def test_queries_that_are_none_are_errors_with_the_status_of_their_media_t
         assert "data" not in answer.json()
 
 
+TWO_OPERATIONS = "query A { viewer { id } } query B { viewer { email } }"
+UNFIT: list[dict[str, object]] = [
+    {"query": TWO_OPERATIONS},
+    {"query": TWO_OPERATIONS, "operationName": "C"},
+    {"query": "fragment F on User { id }"},
+    {"query": "query ($n: Int!) { threads(first: $n) { edges { cursor } } }"},
+    {"query": "query ($n: Int!) { threads(first: $n) { edges { cursor } } }", "variables": {"n": "x"}},
+    {"query": "query ($n: Int!) { threads(first: $n) { edges { cursor } } }", "variables": {"n": None}},
+]
+
+
+@pytest.mark.parametrize("operation", UNFIT)
+async def test_an_operation_that_cannot_be_executed_is_refused_before_it_is(
+    scene: Scene, caplog: pytest.LogCaptureFixture, operation: dict[str, object]
+) -> None:
+    with nothing_crashes(caplog):
+        answer = await scene.site.post(operation, scene.token, accept=NEW_TYPE)
+        assert (answer.status_code, "data" in answer.json()) == (400, False)
+        async with scene.site.session(scene.token) as socket:
+            await say(socket, type="subscribe", id="1", payload=operation)
+            heard = await hear(socket)
+    assert (heard["id"], heard["type"]) == ("1", "error")
+    for errors in (answer.json()["errors"], heard["payload"]):
+        assert [error["extensions"]["code"] for error in errors] == ["BAD_USER_INPUT"]
+
+
+async def test_of_several_operations_the_named_one_runs(scene: Scene) -> None:
+    answer = await scene.site.post({"query": TWO_OPERATIONS, "operationName": "B"}, scene.token)
+    assert answer.json() == {"data": {"viewer": {"email": RITA}}}
+
+
 async def test_the_answer_is_of_the_media_type_that_was_asked_for(scene: Scene) -> None:
     for accept, expected in (
         (NEW_TYPE, NEW_TYPE),
