@@ -12,6 +12,7 @@ from domain.mime import bodies as message_bodies
 from domain.mime.address_lists import read_addresses
 from domain.mime.bounces import read_bounce
 from domain.mime.dates import credible_date, read_date
+from domain.mime.enclosures import open_enclosures
 from domain.mime.encoded_words import decode_header
 from domain.mime.kinds import read_kind
 from domain.mime.message_ids import read_in_reply_to, read_message_id, read_references
@@ -48,6 +49,7 @@ class Envelope:
 def parse(raw: bytes) -> ParsedMessage:
     """The message, read. Never raises; where it is broken, `defects` says how, and what could be read is there."""
     root, defects = read_structure(raw)
+    root = open_enclosures(root)
     envelope = _envelope(root.headers)
     bodies = message_bodies.sort_parts(root)
     text = message_bodies.plain_text(bodies)

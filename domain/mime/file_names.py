@@ -13,24 +13,36 @@ _EXTENSIONS = {
     "application/msword": ".doc",
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document": ".docx",
     "application/ms-tnef": ".dat",
-    "application/pgp-signature": ".asc",
-    "application/pkcs7-signature": ".p7s",
-    "application/x-pkcs7-signature": ".p7s",
-    "application/pkcs7-mime": ".p7m",
+    "application/pgp-encrypted": ".asc",
     "application/json": ".json",
     "image/gif": ".gif",
     "image/jpeg": ".jpg",
     "image/png": ".png",
     "image/svg+xml": ".svg",
-    "message/rfc822": ".eml",
     "message/delivery-status": ".txt",
-    "text/calendar": ".ics",
+    "message/disposition-notification": ".txt",
+    "message/external-body": ".txt",
+    "message/feedback-report": ".txt",
+    "message/global": ".eml",
+    "message/global-delivery-status": ".txt",
+    "message/partial": ".eml",
+    "message/rfc822": ".eml",
     "text/csv": ".csv",
     "text/html": ".html",
     "text/plain": ".txt",
     "text/rfc822-headers": ".txt",
     "text/vcard": ".vcf",
 }
+
+_USUAL_NAMES = {
+    "application/pgp-signature": "signature.asc",
+    "application/pkcs7-mime": "smime.p7m",
+    "application/pkcs7-signature": "smime.p7s",
+    "application/x-pkcs7-mime": "smime.p7m",
+    "application/x-pkcs7-signature": "smime.p7s",
+    "text/calendar": "invite.ics",
+}
+"""What programs call such a part where they give it a name at all. Source: RFC 8551 §3.2.1."""
 
 _FORBIDDEN = re.compile(r'[<>:"|?*]')
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECASE)
@@ -41,7 +53,8 @@ def safe_file_name(declared: str | None, content_type: str, position: int) -> st
     """One path component without control, format or forbidden characters, never empty or hidden, at most 200 bytes.
 
     Args:
-        declared: as the message has it; None or nothing usable gives `attachment-<position>` and a fitting extension.
+        declared: as the message has it; None or nothing usable gives the usual name of such a part, or
+            `attachment-<position>` and a fitting extension.
         content_type: lower case.
         position: which attachment of the message it is, from 1.
     """
@@ -49,7 +62,7 @@ def safe_file_name(declared: str | None, content_type: str, position: int) -> st
     name = "".join(" " if character.isspace() else character for character in name if _is_shown(character))
     name = " ".join(_FORBIDDEN.sub("_", unicodedata.normalize("NFC", name)).split()).strip(". ")
     if not name:
-        return f"attachment-{position}{_EXTENSIONS.get(content_type, '.bin')}"
+        return _USUAL_NAMES.get(content_type) or f"attachment-{position}{_EXTENSIONS.get(content_type, '.bin')}"
     if _RESERVED.match(name):
         name = f"_{name}"
     return _shortened(name)

@@ -5,6 +5,8 @@ Source: RFC 2045 §6; uuencode as in POSIX.
 
 import binascii
 import re
+from collections.abc import Iterable
+from itertools import takewhile
 
 _NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="))
 _BINARY_ENCODINGS = frozenset({"", "7bit", "8bit", "binary"})
@@ -47,10 +49,13 @@ def _from_quoted_printable(body: bytes) -> bytes:
 def _from_uuencode(body: bytes) -> bytes:
     begin = _UU_BEGIN.search(body)
     lines = body[begin.end() if begin else 0 :].splitlines()
+    return decode_uu_lines(takewhile(lambda line: line.rstrip() != b"end", lines))
+
+
+def decode_uu_lines(lines: Iterable[bytes]) -> bytes:
+    """What the lines between `begin` and `end` encode; a line that is none is left out."""
     content: list[bytes] = []
     for line in lines:
-        if line.rstrip() == b"end":
-            break
         try:
             content.append(binascii.a2b_uu(line))
         except binascii.Error:
