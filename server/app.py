@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from urllib.parse import urlsplit
 
 import structlog
 from starlette.applications import Starlette
@@ -33,7 +34,7 @@ FileRoute = Callable[[Deps, Request], Awaitable[Response]]
 
 def create_app(settings: Settings, schema: BaseSchema, open_deps: OpenDeps) -> Starlette:
     """The application; what it needs is opened when the server starts it, and closed when it ends."""
-    origins = settings.postroom_allowed_origins
+    origins = (_origin(settings.public_url), *settings.postroom_allowed_origins)
     endpoint = Endpoint(schema, Authenticator(settings), origins)
 
     @asynccontextmanager
@@ -65,6 +66,11 @@ def create_app(settings: Settings, schema: BaseSchema, open_deps: OpenDeps) -> S
             Route("/metrics", metrics),
         ],
     )
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _with_deps(route: FileRoute) -> Callable[[Request], Awaitable[Response]]:

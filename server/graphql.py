@@ -14,7 +14,7 @@ from cross_web import AsyncHTTPRequestAdapter, HTTPException
 from prometheus_client import Counter, Histogram
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HTTPRequest
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
@@ -30,6 +30,7 @@ from strawberry.types.unset import UNSET, UnsetType
 
 from domain.errors import NotAuthenticated
 from gql.context import Request
+from server import explorer
 from server.auth import Authenticator, bearer_token
 from server.sockets import SocketAdapter, SocketHandler, SocketRequest
 from services.deps import Deps
@@ -181,6 +182,10 @@ class Endpoint(GraphQL[Request, None]):
         response = await super().get_sub_response(request)
         response.media_type = _answer_type(request.headers.get("accept", ""))
         return response
+
+    async def render_graphql_ide(self, request: HTTPRequest) -> Response:
+        page = explorer.plain_explorer if explorer.PLAIN in request.query_params else explorer.graphiql
+        return HTMLResponse(page())
 
     def create_response(
         self, response_data: GraphQLHTTPResponse | list[GraphQLHTTPResponse], sub_response: Response

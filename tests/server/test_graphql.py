@@ -141,18 +141,29 @@ async def test_a_browser_gets_graphiql_and_a_get_runs_nothing(scene: Scene) -> N
     assert answer.status_code in (400, 405, 415)
 
 
+async def test_where_the_scripts_of_graphiql_cannot_be_had_there_is_a_page_without_any(scene: Scene) -> None:
+    page = await scene.site.get("/graphql", accept="text/html")
+    assert "https://unpkg.com/graphiql" in page.text
+    assert page.text.index('location.replace("?plain")') < page.text.index("https://unpkg.com")
+    plain = await scene.site.get("/graphql?plain", accept="text/html")
+    assert plain.status_code == 200
+    assert "<title>Postroom API</title>" in plain.text
+    assert "://" not in plain.text
+
+
 async def test_pages_of_allowed_origins_alone_may_ask(deps: Deps) -> None:
     office = await Office.open(deps)
     await office.user(RITA)
-    settings = deps.settings.model_copy(update={"postroom_allowed_origins": ("https://ats.example",)})
-    async with served(deps, settings) as site:
+    update = {"postroom_allowed_origins": ("https://ats.example",), "postroom_public_url": "https://mail.example/room"}
+    async with served(deps, deps.settings.model_copy(update=update)) as site:
         token = site.token(office.organisation_id, RITA)
         allowed = await site.post({"query": QUERY}, token, origin="https://ats.example")
         assert allowed.headers["access-control-allow-origin"] == "https://ats.example"
         other = await site.post({"query": QUERY}, token, origin="https://evil.example")
         assert "access-control-allow-origin" not in other.headers
-        async with site.socket(origin="https://ats.example"):
-            pass
+        for origin in ("https://ats.example", "https://mail.example", site.url):
+            async with site.socket(origin=origin):
+                pass
         with pytest.raises(InvalidStatus):
             async with site.socket(origin="https://evil.example"):
                 pass
