@@ -14,6 +14,22 @@ class Migration(migrations.Migration):
 
     operations = [
         ops.CreateModel(
+            name="BlobClaim",
+            fields=[
+                ("id", fields.BigIntField(generated=True, primary_key=True, unique=True, db_index=True)),
+                ("key", fields.CharField(unique=True, max_length=200)),
+                ("due_at", fields.DatetimeField(auto_now=False, auto_now_add=False)),
+                ("is_going", fields.BooleanField(db_default=False)),
+            ],
+            options={
+                "table": "blob_claim",
+                "app": "models",
+                "pk_attr": "id",
+                "table_description": "Bytes that no row may be naming: written ahead of the rows that will, or left by rows that are gone.",
+            },
+            bases=["Link"],
+        ),
+        ops.CreateModel(
             name="Organisation",
             fields=[
                 ("id", fields.UUIDField(primary_key=True, default=new_id, unique=True, db_index=True)),
@@ -346,7 +362,7 @@ class Migration(migrations.Migration):
                 ("size_bytes", fields.BigIntField()),
                 ("content_id", fields.TextField(null=True, unique=False)),
                 ("is_inline", fields.BooleanField()),
-                ("blob_key", fields.TextField(unique=False)),
+                ("blob_key", fields.CharField(db_index=True, max_length=200)),
             ],
             options={"table": "attachment", "app": "models", "pk_attr": "id"},
             bases=["Row"],
@@ -642,6 +658,7 @@ class Migration(migrations.Migration):
                 ("signature", fields.TextField(null=True, unique=False)),
                 ("is_primary", fields.BooleanField(db_default=False)),
                 ("sync_enabled", fields.BooleanField(db_default=True)),
+                ("account", fields.TextField(unique=False)),
                 ("login", fields.JSONField(db_default={}, encoder=JSON_DUMPS, decoder=loads)),
                 ("credentials", fields.BinaryField()),
                 ("consented_by", fields.UUIDField()),
@@ -856,7 +873,7 @@ class Migration(migrations.Migration):
                 ("rfc_message_id_key", fields.BinaryField(null=True)),
                 ("received_at", fields.DatetimeField(auto_now=False, auto_now_add=False)),
                 ("size_bytes", fields.BigIntField()),
-                ("source_key", fields.TextField(unique=False)),
+                ("source_key", fields.CharField(db_index=True, max_length=200)),
             ],
             options={
                 "table": "message_copy",

@@ -8,10 +8,16 @@ class Migration(migrations.Migration):
     dependencies = [("models", "0001_spine")]
 
     operations = [
-        # R2.6: an address is connected once on this server, whatever the organisation.
+        # R2.6: a mailbox is connected once on this server, whatever the organisation. It is known by where it is and
+        # who logs in: an address is only a claim, and must neither block its true owner nor tell that they are here.
         ops.RunSQL(
-            "CREATE UNIQUE INDEX mailbox_connected_once ON mailbox (canonical) WHERE disconnected_at IS NULL",
+            "CREATE UNIQUE INDEX mailbox_connected_once ON mailbox (account) WHERE disconnected_at IS NULL",
             "DROP INDEX mailbox_connected_once",
+        ),
+        ops.RunSQL(
+            "CREATE UNIQUE INDEX mailbox_address_once ON mailbox (organisation_id, canonical) "
+            "WHERE is_proven AND disconnected_at IS NULL",
+            "DROP INDEX mailbox_address_once",
         ),
         ops.RunSQL(
             "CREATE UNIQUE INDEX mailbox_one_primary ON mailbox (owner_id) WHERE is_primary AND disconnected_at IS NULL",

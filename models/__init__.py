@@ -3,7 +3,7 @@
 from models.event import AuditEntry, Event
 from models.hiring import Application, Candidate, CandidateEmail, Job, JobMember
 from models.mailbox import FolderState, LedgerEntry, Mailbox, MailboxSearch, MailboxViewer
-from models.message import Attachment, Message, MessageCandidate, MessageCopy
+from models.message import Attachment, BlobClaim, Message, MessageCandidate, MessageCopy
 from models.organisation import Organisation, User, UserAddress
 from models.thread import RetiredThread, Thread, ThreadCandidate, ThreadKey, ThreadRead, ThreadReader
 
@@ -11,6 +11,7 @@ __all__ = [
     "Application",
     "Attachment",
     "AuditEntry",
+    "BlobClaim",
     "Candidate",
     "CandidateEmail",
     "Event",

@@ -41,6 +41,8 @@ class Mailbox(Row):
     signature: str | None = fields.TextField(null=True)
     is_primary = fields.BooleanField(db_default=False)
     sync_enabled = fields.BooleanField(db_default=True)
+    account: str = fields.TextField()
+    """Which mailbox it is, whatever address is claimed for it: host and user name, folded. Connected once (R2.6)."""
     login: dict[str, Any] = fields.JSONField(db_default={})
     """Hosts, ports, security and user names: what the owner may see again."""
     credentials: bytes = fields.BinaryField()

@@ -65,7 +65,7 @@ class MessageCopy(Link):
     rfc_message_id_key: bytes | None = fields.BinaryField(null=True)
     received_at = fields.DatetimeField()
     size_bytes: int = fields.BigIntField()
-    source_key: str = fields.TextField()
+    source_key = fields.CharField(max_length=200, db_index=True)
     """Where the bytes lie as this mailbox received them."""
 
     class Meta:
@@ -104,7 +104,20 @@ class Attachment(Row):
     size_bytes: int = fields.BigIntField()
     content_id: str | None = fields.TextField(null=True)
     is_inline = fields.BooleanField()
-    blob_key: str = fields.TextField()
+    blob_key = fields.CharField(max_length=200, db_index=True)
 
     class Meta:
         table = "attachment"
+
+
+class BlobClaim(Link):
+    """Bytes that no row may be naming: written ahead of the rows that will, or left by rows that are gone."""
+
+    key = fields.CharField(max_length=200, unique=True)
+    due_at = fields.DatetimeField()
+    """From then on they are thrown away, unless a row names them."""
+    is_going = fields.BooleanField(db_default=False)
+    """They are being thrown away: whoever wants to write the same bytes waits until that is done."""
+
+    class Meta:
+        table = "blob_claim"

@@ -28,6 +28,10 @@ class Account:
         """What its owner may see again: everything but the passwords."""
         return {"imap": _public(self.imap), "smtp": _public(self.smtp)}
 
+    def identity(self) -> str:
+        """Which mailbox it is: the same again, by whatever address it is claimed."""
+        return f"{self.imap.username.strip().casefold()} at {self.imap.host.strip().rstrip('.').lower()}"
+
     def secrets(self) -> bytes:
         return orjson.dumps({"imap": self.imap.password, "smtp": self.smtp.password})
 

@@ -39,6 +39,8 @@ _BELIEVE = """
 UPDATE mailbox SET is_proven = true WHERE id = $1 AND NOT is_proven
    AND NOT EXISTS (SELECT FROM candidate_email e WHERE e.organisation_id = mailbox.organisation_id
                       AND e.base = mailbox.base)
+   AND NOT EXISTS (SELECT FROM mailbox m WHERE m.organisation_id = mailbox.organisation_id AND m.is_proven
+                      AND m.canonical = mailbox.canonical AND m.disconnected_at IS NULL)
 """
 
 

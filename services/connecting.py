@@ -156,13 +156,15 @@ async def _mend(deps: Deps, viewer: Viewer, *, canonical: str, account: Account,
             return None
         mailbox_id: UUID = row["id"]
         await work.tx.execute(
-            "UPDATE mailbox SET login = $2, credentials = $3, needs_reauthorization = FALSE, failures = 0, "
+            "UPDATE mailbox SET login = $2, credentials = $3, account = $4, needs_reauthorization = FALSE, "
+            "failures = 0, "
             "problem_code = NULL, problem_message = NULL, problem_hint = NULL, problem_since = NULL, "
             "requested_at = clock_timestamp(), next_run_at = now(), lease_token = lease_token + 1, lease_until = NULL, "
             "watch_token = NULL, watch_until = NULL WHERE id = $1",  # whoever has the old logins is fenced off
             mailbox_id,
             account.public(),
             deps.vault.seal(account.secrets(), bound_to=seal_of(mailbox_id)),
+            account.identity(),
         )
         await work.audit(
             "mailbox.reauthorized",
@@ -304,6 +306,7 @@ def _row(
         "address": address,
         "canonical": form,
         "base": base(form),
+        "account": account.identity(),
         "login": account.public(),
         "credentials": deps.vault.seal(account.secrets(), bound_to=seal_of(mailbox_id)),
         "consented_by": viewer.user_id,
@@ -344,7 +347,7 @@ def _announce(work: UnitOfWork, mailbox_id: UUID, owner_id: UUID | None) -> None
 
 def _already_connected(error: Exception) -> Exception:
     """Told only after the credentials have proven right (R2.6), and the same wherever it is connected."""
-    if getattr(error, "constraint_name", None) != "mailbox_connected_once":
+    if getattr(error, "constraint_name", None) not in {"mailbox_connected_once", "mailbox_address_once"}:
         return error
     return UserMistake(
         ErrorCode.ALREADY_CONNECTED,

@@ -24,7 +24,7 @@ from services.jobs import archive_job, reopen_job, upsert_job
 from services.readers import refresh_readers
 from services.search_requests import WantedAddress, search_mailboxes
 from services.unit_of_work import UnitOfWork
-from services.withdrawal import delete_unnamed_blobs, withdraw_email
+from services.withdrawal import withdraw_email
 
 __all__ = [
     "add_candidate_email",
@@ -151,9 +151,8 @@ async def remove_candidate_email(
         record = await _existing(work, candidate_id)
         if written.canonical not in record.emails:
             raise not_found("address of this candidate", "input", "address")
-        blobs = await _remove_emails(work, viewer, record, (written.canonical,), erase_mail=erase_mail)
+        await _remove_emails(work, viewer, record, (written.canonical,), erase_mail=erase_mail)
         _announce(work, record.id, record.job_ids)
-    await delete_unnamed_blobs(deps, blobs)
     return record.id
 
 
@@ -247,12 +246,12 @@ async def _add_emails(work: UnitOfWork, viewer: Viewer, record: _Record, emails:
 
 async def _remove_emails(
     work: UnitOfWork, viewer: Viewer, record: _Record, canonical: Sequence[str], *, erase_mail: bool
-) -> list[str]:
-    """Withdraws their mail and deletes their rows; the blobs that may have to go after the commit."""
+) -> None:
+    """Withdraws their mail and deletes their rows."""
     email_ids = [record.emails[key][0] for key in canonical]
     if not email_ids:
-        return []
-    blobs = await withdraw_email(work, email_ids, erase_mail=erase_mail)
+        return
+    await withdraw_email(work, email_ids, erase_mail=erase_mail)
     await work.tx.execute("DELETE FROM candidate_email WHERE id = ANY($1)", email_ids)
     await work.tx.execute(
         "UPDATE mailbox_search SET due_at = NULL, finished_at = coalesce(finished_at, $3) "
@@ -264,7 +263,6 @@ async def _remove_emails(
     await _audit(work, viewer, "candidate.address_removed", record.id)
     if erase_mail:
         await _audit(work, viewer, "candidate.mail_erased", record.id)
-    return blobs
 
 
 def _forms(email: WrittenAddress) -> tuple[str, str, str]:

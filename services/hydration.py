@@ -14,6 +14,7 @@ from domain.events import Origin
 from infra.blobs import BlobStoreUnavailable, blob_key
 from infra.parse_pool import ParseFailure
 from providers.base import MailSession
+from services.blob_claims import claim
 from services.deps import Deps
 from services.leases import Lease, hold
 from services.matching import match_candidates
@@ -81,9 +82,7 @@ async def _take(
     by_ref = {(entry.ref.folder, entry.ref.remote_id): entry for entry in entries}
     readable = await _settle_unfetched(deps, lease, by_ref, fetched)
     copies = await _read(deps, lease, mailbox, by_ref, readable)
-    outcome = await record(deps, lease, mailbox, copies)
-    await _forget(deps, outcome.refused)
-    return outcome.added
+    return await record(deps, lease, mailbox, copies)
 
 
 async def _claim(deps: Deps, lease: Lease) -> list[_Entry]:
@@ -203,7 +202,7 @@ async def _keep_bytes(
     """Written before the rows that name them. What is nobody's any more is not written at all (R1.3).
 
     Raises:
-        BlobStoreUnavailable: some may have been written; trying again later may help.
+        BlobStoreUnavailable, BlobsGoing: some may have been written; trying again later may help.
     """
     addresses = {address for copy in copies for address in addresses_of(copy.message)}
     async with deps.db.snapshot() as snapshot:
@@ -213,6 +212,7 @@ async def _keep_bytes(
     for copy in kept:
         parts = zip(copy.attachment_keys, copy.message.attachments, strict=True)
         blobs.update({key: part.content for key, part in parts})
+    await claim(deps, blobs.keys())
     slots = asyncio.Semaphore(BLOB_WRITES)
 
     async def write(key: str, content: bytes) -> None:
@@ -242,20 +242,6 @@ async def _count_failures(deps: Deps, lease: Lease, ids: list[int]) -> None:
             MAX_FAILURES,
         )
     log.warning("messages_unreadable", mailbox_id=lease.mailbox_id.hex, count=len(ids))
-
-
-async def _forget(deps: Deps, refused: Sequence[FetchedCopy]) -> None:
-    """Throws away the bytes of what turned out to be nobody's between writing them and recording."""
-    keys = {key for copy in refused for key in (copy.source_key, *copy.attachment_keys)}
-    if not keys:
-        return
-    async with deps.db.snapshot() as snapshot:
-        named = await snapshot.fetch(
-            "SELECT source_key AS key FROM message_copy WHERE source_key = ANY($1) "
-            "UNION SELECT blob_key FROM attachment WHERE blob_key = ANY($1)",
-            sorted(keys),
-        )
-    await deps.blobs.delete(sorted(keys - {row["key"] for row in named}))
 
 
 def _ids(by_ref: dict[tuple[str, str], _Entry], messages: Sequence[FetchedMessage]) -> list[int]:

@@ -5,7 +5,7 @@ address, job and history may have changed since the headers were seen.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -19,6 +19,7 @@ from domain.ids import new_id
 from domain.mail import ParsedMessage
 from domain.mime.dates import credible_date
 from infra.db import Transaction
+from services.blob_claims import settle
 from services.deps import Deps
 from services.leases import Lease, hold
 from services.matching import AddressBook, CandidateMatch, address_book
@@ -56,19 +57,6 @@ class FetchedCopy:
     attachment_keys: tuple[str, ...]
 
 
-@dataclass(slots=True)
-class Outcome:
-    """What became of a batch.
-
-    Attributes:
-        added: messages that are new to the organisation.
-        refused: copies that are nobody's after all; their bytes are to be thrown away.
-    """
-
-    added: int = 0
-    refused: list[FetchedCopy] = field(default_factory=list)
-
-
 _KNOWN = "SELECT id, thread_id, fingerprint FROM message WHERE organisation_id = $1 AND fingerprint = ANY($2)"
 
 _THREADS = """
@@ -83,8 +71,10 @@ SELECT t.id, t.created_at,
 """
 
 
-async def record(deps: Deps, lease: Lease, mailbox: dict[str, Any], copies: Sequence[FetchedCopy]) -> Outcome:
-    """Stores a batch of one mailbox's copies, threads them, and tells who may know.
+async def record(deps: Deps, lease: Lease, mailbox: dict[str, Any], copies: Sequence[FetchedCopy]) -> int:
+    """Stores a batch of one mailbox's copies, threads them, and tells who may know; how many messages are new.
+
+    The bytes of what turns out to be nobody's stay claimed, and are swept away (services.blob_claims).
 
     Raises:
         LeaseLost: nothing was stored; another worker will.
@@ -98,7 +88,7 @@ async def record(deps: Deps, lease: Lease, mailbox: dict[str, Any], copies: Sequ
         for copy in due:
             batch.take(copy)
         await batch.write()
-    return batch.outcome
+    return len(batch.messages)
 
 
 async def _serialise(tx: Transaction, organisation_id: UUID) -> None:
@@ -134,10 +124,10 @@ class _Batch:
         self.conversations = conversations
         self.known = known
         """Fingerprint to message and thread, as the organisation has them."""
-        self.outcome = Outcome()
         self.messages: list[dict[str, Any]] = []
         self.attachments: list[tuple[Any, ...]] = []
         self.copies: list[RecordedCopy] = []
+        self.blob_keys: set[str] = set()
         self.matches: set[tuple[UUID, UUID, UUID]] = set()
         self.bcc: dict[UUID, list[dict[str, Any]]] = {}
         self.touched: set[UUID] = set()
@@ -158,13 +148,13 @@ class _Batch:
         """Decides on one copy: nobody's, one more copy of a known message, or a new message."""
         matches = self.book.candidates_of(addresses_of(copy.message))
         if not matches:
-            self.outcome.refused.append(copy)
             return
         mark = fingerprint(copy.message)
         message_id, thread_id = self.known.get(mark) or self._add(copy, matches, mark)
         if copy.message.bcc and self._is_senders(copy.message):
             self.bcc[message_id] = people_of(copy.message, self.book)["bcc"]
         self.touched.add(thread_id)
+        self.blob_keys |= {copy.source_key, *copy.attachment_keys}
         self.matches |= {(message_id, match.candidate_id, match.email_id) for match in matches}
         self.copies.append(
             RecordedCopy(
@@ -213,7 +203,6 @@ class _Batch:
             }
         )
         self.known[mark] = (message_id, thread_id)
-        self.outcome.added += 1
         if copy.origin is Origin.IMPORT:
             self.imported.add(thread_id)
         return message_id, thread_id
@@ -234,6 +223,7 @@ class _Batch:
         await write_messages(tx, self.work.organisation_id, self.messages)
         await write_copies(tx, self.copies)
         await write_bcc(tx, self.bcc)
+        await settle(tx, self.blob_keys)
         await self._write_matches(tx)
         touched = {self.conversations.current(thread_id) for thread_id in self.touched}
         await write_summaries(tx, touched)

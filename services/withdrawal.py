@@ -13,7 +13,7 @@ from domain import clock
 from domain.events import EventKind, NewEvent
 from domain.identity import message_id_key
 from domain.ids import new_id
-from services.deps import Deps
+from services.blob_claims import abandon
 from services.readers import refresh_readers
 from services.thread_summaries import write_summaries
 from services.unit_of_work import UnitOfWork
@@ -45,10 +45,6 @@ _BLOBS = """
 SELECT source_key FROM message_copy WHERE message_id = ANY($1)
 UNION SELECT blob_key FROM attachment WHERE message_id = ANY($1)
 """
-_NAMED = """
-SELECT source_key FROM message_copy WHERE source_key = ANY($1)
-UNION SELECT blob_key FROM attachment WHERE blob_key = ANY($1)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,39 +74,28 @@ class _Withdrawn:
         return [orphan.id for orphan in self.orphans]
 
 
-async def withdraw_email(work: UnitOfWork, email_ids: Sequence[UUID], *, erase_mail: bool = False) -> list[str]:
+async def withdraw_email(work: UnitOfWork, email_ids: Sequence[UUID], *, erase_mail: bool = False) -> None:
     """Takes off the record what is on it only through these addresses, and tells those who lost it.
 
     To be called while nothing is recorded beside (services.administration).
 
     Args:
         email_ids: rows of candidates' addresses; the caller deletes them in the same unit of work.
-        erase_mail: deletes the messages that are then on nobody's record, instead of keeping them unseen.
-
-    Returns:
-        Keys of blobs that the erased messages named: for `delete_unnamed_blobs` after the commit.
+        erase_mail: deletes the messages that are then on nobody's record, instead of keeping them unseen; their files
+            follow after the commit (services.blob_claims).
     """
     touched = tuple(row["id"] for row in await work.tx.fetch(_LOCK_THREADS, email_ids))
     if not touched:
-        return []
+        return
     rows = await work.tx.fetch(_UNLINK, email_ids)
     orphans = tuple(_Orphan(row["id"], row["thread_id"], tuple(row["email_ids"])) for row in rows if row["is_orphan"])
     left = await work.tx.fetch(_KEPT_THREADS, touched, [orphan.id for orphan in orphans])
     withdrawn = _Withdrawn(touched, orphans, frozenset(touched) - {row["thread_id"] for row in left})
     await work.tx.execute(_UNLIST_THREADS, touched, email_ids)
     if erase_mail:
-        return await _erase(work, withdrawn)
-    await _put_aside(work, withdrawn)
-    return []
-
-
-async def delete_unnamed_blobs(deps: Deps, keys: Sequence[str]) -> None:
-    """Deletes the blobs that no message names any more; call it after the commit that erased messages."""
-    if not keys:
-        return
-    async with deps.db.snapshot() as snapshot:
-        named = {row["source_key"] for row in await snapshot.fetch(_NAMED, keys)}
-    await deps.blobs.delete([key for key in keys if key not in named])
+        await _erase(work, withdrawn)
+    else:
+        await _put_aside(work, withdrawn)
 
 
 async def _put_aside(work: UnitOfWork, withdrawn: _Withdrawn) -> None:
@@ -151,8 +136,9 @@ async def _move_message(work: UnitOfWork, message_id: UUID, thread_id: UUID) -> 
         )
 
 
-async def _erase(work: UnitOfWork, withdrawn: _Withdrawn) -> list[str]:
-    blobs = [row["source_key"] for row in await work.tx.fetch(_BLOBS, withdrawn.orphan_ids)]
+async def _erase(work: UnitOfWork, withdrawn: _Withdrawn) -> None:
+    await abandon(work.tx, [row["source_key"] for row in await work.tx.fetch(_BLOBS, withdrawn.orphan_ids)])
+    work.enqueue("sweep_blobs")
     await work.tx.execute(
         "DELETE FROM event WHERE organisation_id = $1 AND message_id = ANY($2)",
         work.organisation_id,
@@ -165,7 +151,6 @@ async def _erase(work: UnitOfWork, withdrawn: _Withdrawn) -> list[str]:
     await refresh_readers(work, withdrawn.touched)
     await work.tx.execute("DELETE FROM thread WHERE id = ANY($1)", list(withdrawn.emptied))
     await _announce_shrunk(work, {orphan.thread_id for orphan in withdrawn.orphans} - withdrawn.emptied)
-    return blobs
 
 
 async def _announce_shrunk(work: UnitOfWork, thread_ids: Iterable[UUID]) -> None:

@@ -6,7 +6,7 @@ from functools import partial
 from infra.jobs import JobFunction, Periodic
 from services.deps import Deps
 from workers.sync import sync_mailbox, wake_due_mailboxes
-from workers.upkeep import expire_events
+from workers.upkeep import expire_events, sweep_blobs
 
 MAX_JOBS = 20
 """Most of a sync is waiting for a mail server; the parsing is done by processes beside (infra.parse_pool)."""
@@ -17,11 +17,13 @@ _JOBS: Mapping[str, Callable[..., Awaitable[None]]] = {
     "sync_mailbox": sync_mailbox,
     "wake_due_mailboxes": wake_due_mailboxes,
     "expire_events": expire_events,
+    "sweep_blobs": sweep_blobs,
 }
 
 PERIODIC = (
     Periodic("wake_due_mailboxes", every_s=5),
     Periodic("expire_events", every_s=3600),
+    Periodic("sweep_blobs", every_s=600),
 )
 
 

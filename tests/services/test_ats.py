@@ -10,6 +10,7 @@ from demo.mailserver import MailSandbox
 from domain.access import AccessLevel, Viewer
 from domain.errors import ErrorCode, Forbidden, NotAuthenticated, UserMistake
 from domain.ids import OrganisationId, new_id
+from services.blob_claims import sweep
 from services.bootstrap import bootstrap, token_subject
 from services.deps import Deps
 from services.hiring import (
@@ -477,6 +478,7 @@ async def test_erased_mail_takes_its_bytes_and_events_with_it(correspondence: Co
         "SELECT source_key FROM message_copy c JOIN message m ON m.id = c.message_id ORDER BY m.subject"
     )
     await correspondence.remove(ANA_AT_HOME, erase=True)
+    await sweep(office.deps)
     assert len(await events(office, "MessageAdded")) == 2
     left = []
     for row in keys:

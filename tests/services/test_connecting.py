@@ -143,11 +143,11 @@ async def test_credentials_lie_sealed_and_open_only_for_their_own_row(
 async def test_an_address_counts_by_login_name_or_directory_but_not_by_claim(
     office: Office, mail_server: MailSandbox, addresses: Iterator[str]
 ) -> None:
-    own, claimed = next(addresses), next(addresses)
+    own, other, claimed = next(addresses), next(addresses), next(addresses)
     viewer = await office.user("someone@else.example")
-    imap, smtp = logins(own, mail_server)
-    await connect_imap_mailbox(office.deps, viewer, address=own, imap=imap, smtp=smtp)
-    await connect_imap_mailbox(office.deps, viewer, address=claimed, imap=imap, smtp=smtp)
+    for address, login in ((own, own), (claimed, other)):
+        imap, smtp = logins(login, mail_server)
+        await connect_imap_mailbox(office.deps, viewer, address=address, imap=imap, smtp=smtp)
     rows = await office.rows("SELECT address, is_proven FROM mailbox")
     assert {row["address"]: row["is_proven"] for row in rows} == {own: True, claimed: False}
 
@@ -235,4 +235,29 @@ async def test_a_colleague_cannot_mend_what_is_not_theirs(
         await connect_imap_mailbox(
             office.deps, await office.user("other@acme.example"), address=address, imap=imap, smtp=smtp
         )
+    assert raised.value.code is ErrorCode.ALREADY_CONNECTED
+
+
+async def test_claiming_an_address_neither_blocks_its_owner_nor_tells_that_they_are_here(
+    office: Office, mail_server: MailSandbox, addresses: Iterator[str]
+) -> None:
+    victim, own, later = next(addresses), next(addresses), next(addresses)
+    squatter = await office.user("squatter@acme.example")
+    imap, smtp = logins(own, mail_server)
+    await connect_imap_mailbox(office.deps, squatter, address=victim, imap=imap, smtp=smtp)
+    elsewhere = await Office.open(office.deps)
+    await elsewhere.connect(await elsewhere.user(victim), victim, mail_server)
+    imap, smtp = logins(later, mail_server)
+    rival = await office.user("rival@acme.example")
+    await connect_imap_mailbox(office.deps, rival, address=victim, imap=imap, smtp=smtp)
+
+
+async def test_one_mailbox_is_not_connected_again_under_another_address(
+    office: Office, mail_server: MailSandbox, address: str
+) -> None:
+    viewer = await office.user(address)
+    await office.connect(viewer, address, mail_server)
+    imap, smtp = logins(address, mail_server)
+    with pytest.raises(UserMistake) as raised:
+        await connect_imap_mailbox(office.deps, viewer, address="alias@acme.example", imap=imap, smtp=smtp)
     assert raised.value.code is ErrorCode.ALREADY_CONNECTED
