@@ -45,6 +45,7 @@ JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
 CONNECTION_INIT_DEADLINE = timedelta(seconds=10)
 MOST_OPERATIONS_PER_SOCKET = 100
+METHOD_NOT_ALLOWED = 405
 DATABASE_TROUBLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 """PostgreSQL restarts, or the way to it breaks; both pass."""
 
@@ -89,7 +90,10 @@ class Endpoint(GraphQL[Request, None]):
         except ClientDisconnect:
             return None
         except HTTPException as mistake:
-            return _failure(mistake.status_code, "BAD_USER_INPUT", mistake.reason)
+            response = _failure(mistake.status_code, "BAD_USER_INPUT", mistake.reason)
+            if mistake.status_code == METHOD_NOT_ALLOWED:
+                response.headers["Allow"] = "GET, POST"
+            return response
         except NotAuthenticated as refusal:
             response = _failure(401, "UNAUTHENTICATED", refusal.message)
             response.headers["WWW-Authenticate"] = 'Bearer realm="postroom"'
@@ -127,6 +131,8 @@ class Endpoint(GraphQL[Request, None]):
         Raises:
             HTTPException: it is none, whatever else it may be.
         """
+        if request.method != "POST":  # addresses of requests are logged on their way, and variables hold people's data
+            raise HTTPException(METHOD_NOT_ALLOWED, "Operations are sent by POST.")
         if (request.content_type or "").partition(";")[0].strip().lower() != JSON:
             raise HTTPException(415, "The body of a request is application/json.")
         try:
