@@ -18,7 +18,7 @@ import ssl
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -212,6 +212,21 @@ class MailSandbox:
     def move(self, address: str, source: str, target: str, uids: str) -> None:
         """Moves messages as a mail client would: they get new UIDs in `target`."""
         self._doveadm("move", "-u", address, target, "mailbox", source, "uid", uids)
+
+    @contextlib.contextmanager
+    def broken_folder(self, address: str, folder: str) -> Iterator[None]:
+        """Within this, the server lists the folder and fails to open it."""
+        index = self._folder_path(address, folder) / "dovecot-uidlist"
+        kept = index.read_bytes() if index.exists() else None
+        index.unlink(missing_ok=True)
+        index.mkdir()
+        try:
+            yield
+        finally:
+            index.rmdir()
+            if kept is not None:
+                index.write_bytes(kept)
+                os.chown(index, *self._owner)
 
     # --- Within ---
 

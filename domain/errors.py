@@ -5,7 +5,8 @@
     ├── NotAuthenticated      no token, or not a valid one
     ├── Forbidden             a valid token that may not do this at all
     ├── BadInput              the request itself makes no sense (a cursor that is none, first: -1)
-    └── ProviderError         a mail server or its network failed (providers.errors has the branches)
+    └── ProviderError         a mail server or its network failed (providers.errors says which failure is which)
+        └── FolderRefused     one folder could not be read; everything else was
 
 Whatever is not an AppError is a bug: masked for the client, with a reference that the log knows.
 """
@@ -106,6 +107,10 @@ class ProviderError(AppError):
         self.hint = hint
         self.retry = retry
         self.retry_after_s = retry_after_s
+
+
+class FolderRefused(ProviderError):
+    """The server lists a folder and does not open it. The rest of the mailbox has been read, and the session is sound."""
 
 
 def not_found(what: str, *path: str) -> UserMistake:

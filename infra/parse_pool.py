@@ -233,6 +233,11 @@ class ParsePool:
         Raises:
             ParserUnavailable: as `parse`; what was read so far is lost.
         """
+        # In a task of its own: before Python 3.11.4 a task in which a TaskGroup has failed takes the next timeout of
+        # anything that it awaits for its own cancellation.
+        return await asyncio.create_task(self._parse_all(raws))
+
+    async def _parse_all(self, raws: Sequence[bytes]) -> list[ParsedMessage | ParseFailure]:
         outcomes: dict[int, ParsedMessage | ParseFailure] = {}
         pending = iter(enumerate(raws))
         unavailable: BaseExceptionGroup[ParserUnavailable] | None = None

@@ -79,6 +79,10 @@ class MailSession(Protocol):
             folders: only these, where given (a hint from a notice); for all, None.
 
         A page may come without headers, to report a cursor that moved. Closing the iterator is safe at any page.
+
+        Raises:
+            FolderRefused: at the end, where a folder could not be opened; all others have been read, and the session
+                may be used further.
         """
 
     def fetch(self, refs: Sequence[RemoteRef]) -> AsyncGenerator[FetchedMessage, None]:

@@ -64,7 +64,7 @@ def provider_of(deps: Deps, mailbox: dict[str, Any]) -> MailProvider:
 
 @asynccontextmanager
 async def open_session(deps: Deps, mailbox: dict[str, Any]) -> AsyncIterator[MailSession]:
-    """Connects and logs in; closed on exit.
+    """Connects and logs in, when it is this mailbox's turn at its host; closed on exit.
 
     Raises:
         ProviderError: it does not answer or refuses; its `retry` says whether that passes.
@@ -73,6 +73,7 @@ async def open_session(deps: Deps, mailbox: dict[str, Any]) -> AsyncIterator[Mai
         provider = provider_of(deps, mailbox)
     except VaultError as error:
         raise _sealed_away() from error
+    await deps.logins.turn(mailbox["login"]["imap"]["host"])
     async with provider.open() as session:
         yield session
 

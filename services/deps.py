@@ -1,5 +1,6 @@
 """What every use case may reach for, opened once a process."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -8,11 +9,16 @@ from infra.blobs import Blobs, open_blobs
 from infra.bus import Bus
 from infra.db import Database
 from infra.jobs import JobQueue
+from infra.pace import Pace
 from infra.parse_pool import ParsePool
 from infra.settings import Settings
 from infra.vault import Vault
 
 MODELS = "models"
+LOGINS_PER_S = 20
+"""By one process at one host, so that a restart is no storm."""
+IMPORTS_AT_ONCE = 4
+"""In one worker, of its twenty jobs: new mail finds a free one however many mailboxes are being imported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,10 @@ class Deps:
     vault: Vault
     blobs: Blobs
     parser: ParsePool
+    logins: Pace
+    """At most so many logins a second at one mail host."""
+    imports: asyncio.Semaphore
+    """Runs that may read old mail at the same time: the others are left to news."""
 
 
 @asynccontextmanager
@@ -48,4 +58,14 @@ async def open_deps(
         parser = ParsePool()
         stack.push_async_callback(parser.aclose)
         blobs = open_blobs(settings.postroom_blob_url, settings.postroom_data_dir)
-        yield Deps(settings=settings, db=db, bus=bus, jobs=jobs, vault=vault, blobs=blobs, parser=parser)
+        yield Deps(
+            settings=settings,
+            db=db,
+            bus=bus,
+            jobs=jobs,
+            vault=vault,
+            blobs=blobs,
+            parser=parser,
+            logins=Pace(LOGINS_PER_S),
+            imports=asyncio.Semaphore(IMPORTS_AT_ONCE),
+        )

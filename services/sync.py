@@ -15,7 +15,7 @@ import structlog
 
 from domain import clock
 from domain.changes import DiscoveredPage, FolderCursor
-from domain.errors import AppError, ProviderError, Retry
+from domain.errors import AppError, FolderRefused, ProviderError, Retry
 from domain.events import EventKind, NewEvent
 from providers.base import MailSession, Scope
 from services.accounts import open_session
@@ -33,6 +33,8 @@ RUN_BUDGET_S = 30
 """After this a run that still has history to read lets other mailboxes go first."""
 NEWS_EVERY_S = 5.0
 """How often a run that is busy with old mail asks for news by itself; a notice makes it ask at once."""
+QUEUE_S = 1.0
+"""How soon a run that had to make room is due again."""
 PROGRESS_EVERY_S = 1.0
 """How often subscribers hear of an import's progress."""
 FIRST_RETRY_S = 5
@@ -58,6 +60,21 @@ class _Run:
     recorded: int = 0
     history: AsyncGenerator[DiscoveredPage, None] | None = None
     """Stays open from round to round: the provider goes on where it was."""
+    refusal: FolderRefused | None = None
+    """A folder that could not be read: told at the end, when everything else has been."""
+    has_slot: bool = False
+    """Whether it is one of the few runs of this process that may read old mail now."""
+
+
+_CLEAR_PROBLEM = """
+UPDATE mailbox SET failures = 0, problem_code = NULL, problem_message = NULL, problem_hint = NULL, problem_since = NULL
+ WHERE id = $1
+"""
+_HAS_OLDER = """
+SELECT EXISTS (SELECT FROM ledger_entry
+                WHERE mailbox_id = $1 AND quarantine_reason IS NULL AND next_attempt_at <= now())
+    OR EXISTS (SELECT FROM mailbox_search WHERE mailbox_id = $1 AND due_at <= now())
+"""
 
 
 async def run_mailbox(deps: Deps, mailbox_id: UUID) -> None:
@@ -78,7 +95,10 @@ async def run_mailbox(deps: Deps, mailbox_id: UUID) -> None:
 
 
 async def wake_due(deps: Deps) -> None:
-    """Queues every mailbox whose time has come and whom nobody works on: the net beneath every lost wake-up."""
+    """Queues every mailbox whose time has come and whom nobody works on: the net beneath every lost wake-up.
+
+    Those that are queued already are not queued again; the next sweep finds what still waits.
+    """
     async with deps.db.snapshot() as snapshot:
         rows = await snapshot.fetch(
             "SELECT id FROM mailbox WHERE next_run_at <= now() AND sync_enabled AND disconnected_at IS NULL "
@@ -86,7 +106,7 @@ async def wake_due(deps: Deps) -> None:
             "ORDER BY next_run_at LIMIT 1000"
         )
     for row in rows:
-        await deps.jobs.enqueue_quietly("sync_mailbox", mailbox_id=row["id"].hex)
+        await deps.jobs.enqueue_quietly("sync_mailbox", key=f"sync:{row['id'].hex}", mailbox_id=row["id"].hex)
 
 
 async def request_sync(deps: Deps, mailbox_id: UUID) -> None:
@@ -108,6 +128,8 @@ async def _run_leased(deps: Deps, lease: Lease, mailbox: dict[str, Any]) -> None
             try:
                 await _rounds(run)
             finally:
+                if run.has_slot:
+                    deps.imports.release()
                 if run.history is not None:
                     await run.history.aclose()
     except ProviderError as error:
@@ -140,23 +162,45 @@ async def _rounds(run: _Run) -> None:
         if await _news_is_due(run):
             await _read_news(run)
             await _note_success(run)
-        more = await _read_older(run)
-        if more and clock.monotonic() < run.deadline:
-            continue
-        pause = 0.0 if more else clock.jitter(run.deps.settings.postroom_poll_interval_s)
-        given = await release(run.deps, run.lease, next_run_in_s=pause, seen_request=run.seen_request, force=more)
-        if given:
-            if more:
-                await run.deps.jobs.enqueue_quietly("sync_mailbox", mailbox_id=run.lease.mailbox_id.hex)
+        more = await _has_older(run)
+        if more and await _may_read_older(run):
+            more = await _read_older(run)
+            if more and clock.monotonic() < run.deadline:
+                continue
+        await _note_refusal(run)
+        pause = QUEUE_S if more else clock.jitter(run.deps.settings.postroom_poll_interval_s)
+        if await release(run.deps, run.lease, next_run_in_s=pause, seen_request=run.seen_request, force=more):
+            if run.has_slot and more:
+                mailbox_id = run.lease.mailbox_id.hex
+                await run.deps.jobs.enqueue_quietly("sync_mailbox", delay_s=QUEUE_S, mailbox_id=mailbox_id)
             return
+
+
+async def _has_older(run: _Run) -> bool:
+    """Whether there is old mail to be read: a search, the ledger's rest, or history."""
+    if run.refusal is None and history_of(run.mailbox).reads_history and run.mailbox["import_finished_at"] is None:
+        return True
+    async with run.deps.db.snapshot() as snapshot:
+        return bool(await snapshot.fetch_value(_HAS_OLDER, run.lease.mailbox_id))
+
+
+async def _may_read_older(run: _Run) -> bool:
+    """Takes one of the few places for reading old mail; where all are taken, the mailbox waits its turn."""
+    if not run.has_slot and not run.deps.imports.locked():
+        await run.deps.imports.acquire()
+        run.has_slot = True
+    return run.has_slot
 
 
 async def _read_news(run: _Run) -> None:
     """Everything that arrived, into the ledger and onto the record."""
     run.news_at = clock.monotonic()
-    async with aclosing(run.session.discover(await _cursors(run, "live"), want="live")) as pages:
-        async for page in pages:
-            await take_page(run.deps, run.lease, run.mailbox, page, found_by="live")
+    try:
+        async with aclosing(run.session.discover(await _cursors(run, "live"), want="live")) as pages:
+            async for page in pages:
+                await take_page(run.deps, run.lease, run.mailbox, page, found_by="live")
+    except FolderRefused as refusal:
+        run.refusal = refusal
     await _hydrate_slice(run)
 
 
@@ -186,7 +230,11 @@ async def _read_history(run: _Run) -> bool:
     if run.history is None:
         scope = Scope(run.mailbox["history_oldest"])
         run.history = run.session.discover(await _cursors(run, "history"), want="history", scope=scope)
-    page = await anext(run.history, None)
+    try:
+        page = await anext(run.history, None)
+    except FolderRefused as refusal:
+        run.refusal = refusal
+        return False
     if page is None:
         await _finish_import(run)
         return False
@@ -240,23 +288,48 @@ async def _update(run: _Run, sql: str, *values: Any) -> None:
 
 
 async def _note_success(run: _Run) -> None:
-    """News is read: the mailbox works, and whatever was wrong with it is over."""
+    """News is read: the mailbox works, and what kept it from working is over."""
     first = run.mailbox["last_synced_at"] is None
     starts_import = first and history_of(run.mailbox).reads_history and run.mailbox["import_started_at"] is None
     now = clock.now()
     async with unit_of_work(run.deps, run.mailbox["organisation_id"]) as work:
         await hold(work.tx, run.lease)
         await work.tx.execute(
-            "UPDATE mailbox SET last_synced_at = $2, complete_until = $2, failures = 0, problem_code = NULL, "
-            "problem_message = NULL, problem_hint = NULL, problem_since = NULL, "
+            "UPDATE mailbox SET last_synced_at = $2, complete_until = CASE WHEN $4 THEN $2 ELSE complete_until END, "
             "import_started_at = CASE WHEN $3 THEN $2 ELSE import_started_at END WHERE id = $1",
             run.lease.mailbox_id,
             now,
             starts_import,
+            run.refusal is None,
         )
-        if first or run.mailbox["problem_code"] is not None:
+        if run.mailbox["failures"]:
+            await work.tx.execute(_CLEAR_PROBLEM, run.lease.mailbox_id)
+        if first or run.mailbox["failures"]:
             announce_mailbox(work, run.mailbox)
-    run.mailbox.update(last_synced_at=now, problem_code=None)
+    if run.mailbox["failures"]:
+        run.mailbox.update(failures=0, problem_code=None)
+    run.mailbox["last_synced_at"] = now
+
+
+async def _note_refusal(run: _Run) -> None:
+    """Shows that a folder is not opened while all else works, and when that is over. The poll tries it again."""
+    if (run.refusal is None) == (run.mailbox["problem_code"] is None):
+        return
+    async with unit_of_work(run.deps, run.mailbox["organisation_id"]) as work:
+        await hold(work.tx, run.lease)
+        if run.refusal is None:
+            await work.tx.execute(_CLEAR_PROBLEM, run.lease.mailbox_id)
+        else:
+            await work.tx.execute(
+                "UPDATE mailbox SET problem_code = $2, problem_message = $3, problem_hint = $4, problem_since = $5 "
+                "WHERE id = $1",
+                run.lease.mailbox_id,
+                run.refusal.code.value,
+                run.refusal.message,
+                run.refusal.hint,
+                clock.now(),
+            )
+        announce_mailbox(work, run.mailbox)
 
 
 async def _finish_import(run: _Run) -> None:

@@ -27,8 +27,6 @@ CLAIM_S = 10
 ROUND_S = 2
 """How soon a newly connected mailbox is watched."""
 MAX_WATCHED = 2_000
-LOGINS_PER_S = 20
-"""At one host, so that a restart is no storm."""
 FIRST_RETRY_S = 2.0
 LONGEST_RETRY_S = 300.0
 STABLE_S = 120
@@ -70,7 +68,6 @@ class _Watch:
         self.deps = deps
         self.token = new_id()
         self.watched: dict[UUID, asyncio.Task[None]] = {}
-        self._next_login: dict[str, float] = {}
 
     async def run(self, tasks: asyncio.TaskGroup) -> None:
         while True:
@@ -97,7 +94,6 @@ class _Watch:
         while True:
             started = clock.monotonic()
             try:
-                await self._login_slot(mailbox["login"]["imap"]["host"])
                 await self._listen(mailbox)
             except ProviderError as error:
                 log.info("watch_interrupted", mailbox_id=mailbox["id"].hex, code=error.code.value)
@@ -132,9 +128,3 @@ class _Watch:
             else:
                 return
             await asyncio.sleep(clock.jitter(ROUND_S))
-
-    async def _login_slot(self, host: str) -> None:
-        now = clock.monotonic()
-        slot = max(self._next_login.get(host, now), now)
-        self._next_login[host] = slot + 1 / LOGINS_PER_S
-        await asyncio.sleep(slot - now)

@@ -31,6 +31,8 @@ _UIDVALIDITY = re.compile(rb"\[UIDVALIDITY (\d{1,10})\]", re.IGNORECASE)
 _UIDNEXT = re.compile(rb"\[UIDNEXT (\d{1,10})\]", re.IGNORECASE)
 _EXISTS = re.compile(rb"(\d{1,10}) EXISTS", re.IGNORECASE)
 _SEARCH = re.compile(rb"SEARCH((?: +\d{1,10})*) *(?:\(.*\))?", re.IGNORECASE)
+_FOR_GOOD = re.compile(rb"\[(?:NONEXISTENT|NOPERM)\]", re.IGNORECASE)
+"""Source: RFC 5530 §3."""
 _MESSAGES_PER_DATE_FETCH = 20_000
 
 
@@ -43,6 +45,8 @@ class RemoteMailbox:
         self._foreign_prefixes: tuple[bytes, ...] | None = None
         self._open: tuple[Folder, FolderState] | None = None
         self._exists = 0
+        self.refused: set[str] = set()
+        """Folders that the server would not open when last asked, for no lasting reason."""
 
     # --- Folders ---
 
@@ -63,11 +67,17 @@ class RemoteMailbox:
         return self._folders.get(name)
 
     async def open(self, folder: Folder) -> FolderState | None:
-        """Opens the folder read-only and returns its state of this moment; None where the server refuses."""
+        """Opens the folder read-only and returns its state of this moment; None where the server refuses.
+
+        A refusal that may pass is remembered in `refused`; a folder that is gone, or not ours to read, is none.
+        """
         self._open = None
         reply = await self.connection.ask("EXAMINE", Text(folder.wire))
         if reply.result != "OK":
+            if not _FOR_GOOD.search(reply.text):
+                self.refused.add(folder.name)
             return None
+        self.refused.discard(folder.name)
         texts = [response[0] for response in reply.responses]
         uidvalidity, uidnext = _first(_UIDVALIDITY, texts), _first(_UIDNEXT, texts)
         self._exists = _first(_EXISTS, texts) or 0

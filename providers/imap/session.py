@@ -10,7 +10,7 @@ from typing import Literal
 import structlog
 
 from domain.changes import DiscoveredPage, FetchedMessage, FolderCursor, RemoteHeader, RemoteRef
-from domain.errors import ErrorCode, ProviderError
+from domain.errors import ErrorCode, FolderRefused, ProviderError
 from providers.base import Scope, Snapshot
 from providers.imap.connection import Connection
 from providers.imap.criteria import address_batches, any_of, since
@@ -80,6 +80,12 @@ class IMAPSession:
         async with aclosing(pages):
             async for page in pages:
                 yield page
+        if self._mailbox.refused.intersection(folder.name for folder, _ in hinted):
+            raise FolderRefused(
+                ErrorCode.CONNECTION_REFUSED,
+                "The mail server does not open one of the folders.",
+                hint="The other folders are read. If it stays so, open the folder in a mail program.",
+            )
 
     async def fetch(self, refs: Sequence[RemoteRef]) -> AsyncGenerator[FetchedMessage, None]:
         async for message in fetch_messages(self._mailbox, refs, max_message_bytes=self._max_message_bytes):

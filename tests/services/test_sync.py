@@ -275,3 +275,25 @@ async def test_a_name_that_looks_like_an_address_puts_recorded_mail_on_nobodys_r
     await run_mailbox(office.deps, mailbox)
     assert [row["candidate_id"] for row in await office.rows("SELECT candidate_id FROM message_candidate")] == [ana]
     assert [row["candidate_id"] for row in await office.rows("SELECT candidate_id FROM thread_candidate")] == [ana]
+
+
+async def test_a_folder_that_is_not_opened_for_a_while_is_told_and_read_once_it_is(
+    office: Office, recruiter: Viewer, mail_server: MailSandbox, address: str
+) -> None:
+    await office.candidate(CANDIDATE)
+    mail_server.deliver(address, letter(CANDIDATE, address, "In Archive"), "Archive", days_ago(3))
+    mail_server.deliver(address, letter(CANDIDATE, address, "In the inbox"), received_at=days_ago(2))
+    mailbox = await office.connect(recruiter, address, mail_server)
+    with mail_server.broken_folder(address, "Archive"):
+        await run_mailbox(office.deps, mailbox)
+        assert await subjects(office) == ["In the inbox"]
+        state = (await office.rows("SELECT problem_code, import_finished_at, needs_reauthorization FROM mailbox"))[0]
+        assert state == {
+            "problem_code": "CONNECTION_REFUSED",
+            "import_finished_at": None,
+            "needs_reauthorization": False,
+        }
+    await run_mailbox(office.deps, mailbox)
+    assert await subjects(office) == ["In Archive", "In the inbox"]
+    state = (await office.rows("SELECT problem_code, import_finished_at IS NULL AS going FROM mailbox"))[0]
+    assert state == {"problem_code": None, "going": False}
