@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from domain.mime.transfer import decode_uu_lines
 
 _FILES = 100
+_TRIES = 1000
+"""Lines that begin like a file; most of them are files."""
 _BEGIN = re.compile(rb"^begin [0-7]{3,4} ([^\r\n]{1,500})\r?\n", re.MULTILINE)
 _UU_LINE = re.compile(rb"[\x20-\x60]{1,63}[ \t]{0,3}")
 _UU_WRONG_LENGTH = 4
@@ -39,7 +41,10 @@ def split_uuencoded(text: bytes) -> tuple[bytes, tuple[ArmouredFile, ...]]:
     kept: list[bytes] = []
     files: list[ArmouredFile] = []
     position = 0
-    while len(files) < _FILES and (begin := _BEGIN.search(text, position)) is not None:
+    for _ in range(_TRIES):
+        begin = _BEGIN.search(text, position)
+        if begin is None or len(files) >= _FILES:
+            break
         lines, end, is_whole = _uu_lines(text, begin.end())
         if is_whole:
             kept.append(text[position : begin.start()])
@@ -78,7 +83,8 @@ def _uu_lines(text: bytes, position: int) -> tuple[list[bytes], int, bool]:
         line = text[position:line_end].rstrip(b"\r\n")
         if line.rstrip() == b"end":
             return lines, line_end, True
-        if line and not _is_uu_line(line):
+        is_second_empty = not line and bool(lines) and not lines[-1]
+        if is_second_empty or (line and not _is_uu_line(line)):
             return lines, position, False
         lines.append(line)
         position = line_end

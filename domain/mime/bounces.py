@@ -23,6 +23,7 @@ _LOOKED_AT = 64 * 1024
 _HEADER_LENGTH = 1000
 _FAILURES = 100
 _BLOCKS = 500
+_REPORTS = 5
 
 _DAEMONS = re.compile(
     r"(mailer[-_. ]?daemon|mail-daemon|mdaemon|post[-_.]?master"
@@ -90,7 +91,7 @@ def read_bounce(root: Part, leaves: tuple[Part, ...]) -> BounceReport | None:
         return None
     start = _RETURNED_MESSAGE.search(prose)
     notice, returned = (prose[: start.start()], prose[start.start() :]) if start else (prose, "")
-    fields = list(_fields(leaves, prose))
+    fields = list(islice(_fields(leaves, prose), _FAILURES))
     if fields and all(evidence.action in _ARRIVED for evidence in fields):
         return None
     failed = [evidence for evidence in fields if evidence.action not in _ARRIVED]
@@ -142,7 +143,7 @@ def _prose(leaves: tuple[Part, ...]) -> str:
 
 def _fields(leaves: tuple[Part, ...], prose: str) -> Iterator[_Evidence]:
     """The groups of fields for each recipient; some servers have them within their prose."""
-    reports = [leaf.content[:_LOOKED_AT] for leaf in leaves if leaf.type.value in _REPORT_TYPES]
+    reports = [leaf.content[:_LOOKED_AT] for leaf in leaves if leaf.type.value in _REPORT_TYPES][:_REPORTS]
     if not reports and "-recipient:" in prose.lower():
         reports = [prose.encode()]
     for report in reports:
@@ -173,7 +174,7 @@ def _address(text: str) -> str | None:
 def _from_fields(failed: list[_Evidence], notice: str) -> list[DeliveryFailure]:
     sections = dict(reversed([(recipient.lower(), text) for recipient, text in _sections(notice)]))
     failures: list[DeliveryFailure] = []
-    for evidence in failed[:_FAILURES]:
+    for evidence in failed:
         context = sections.get((evidence.recipient or "").lower()) or (notice if len(failed) == 1 else "")
         failures.append(_failure(evidence, context))
     return failures

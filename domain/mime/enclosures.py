@@ -10,11 +10,13 @@ from urllib.parse import quote_from_bytes
 
 from domain.mime.armour import ArmouredFile, is_pgp_message, split_pgp_signature, split_uuencoded
 from domain.mime.cms import CmsKind, kind_of_cms, signed_content
+from domain.mime.file_names import type_by_extension
 from domain.mime.structure import Part, read_structure
-from domain.mime.tnef import TnefContents, read_tnef
+from domain.mime.tnef import read_tnef
 
 _OPENED = 50
 """Wrapped parts that are opened in one message."""
+_OPENED_TNEF = 2
 _NESTED = 3
 _NAME_BYTES = 1000
 _ANY_FILE = "application/octet-stream"
@@ -29,6 +31,7 @@ class _Budget:
 
     has_text: bool
     opened: int = _OPENED
+    opened_tnef: int = _OPENED_TNEF
 
 
 def open_enclosures(root: Part) -> Part:
@@ -68,8 +71,7 @@ def _opened_leaf(part: Part, budget: _Budget, *, depth: int) -> tuple[Part, ...]
     """The parts to be shown in the place of one, which may be none; None where it is shown itself."""
     content_type = part.type.value
     if content_type in _TNEF_TYPES or _file_name(part).lower() == "winmail.dat":
-        contents = read_tnef(part.content)
-        return _from_tnef(contents, budget) if contents is not None else None
+        return _from_tnef(part, budget)
     if content_type in _CMS_TYPES:
         return _from_cms(part, budget, depth=depth)
     if content_type == "text/plain" and _is_prose(part):
@@ -87,7 +89,11 @@ def _wrapped(part: Part, parts: tuple[Part, ...]) -> Part:
     return Part((*headers, ("content-type", b"multipart/mixed")), b"", parts)
 
 
-def _from_tnef(contents: TnefContents, budget: _Budget) -> tuple[Part, ...] | None:
+def _from_tnef(part: Part, budget: _Budget) -> tuple[Part, ...] | None:
+    contents = read_tnef(part.content) if budget.opened_tnef > 0 else None
+    if contents is None:
+        return None
+    budget.opened_tnef -= 1
     parts: list[Part] = []
     body = None if budget.has_text else contents.body()
     if body is not None:
@@ -95,7 +101,8 @@ def _from_tnef(contents: TnefContents, budget: _Budget) -> tuple[Part, ...] | No
         parts.append(Part((("content-type", body.content_type.encode()),), body.content))
     for file in contents.files:
         if file.content is not None:
-            name, content_type = (file.name or "").encode("utf-8", "replace"), file.content_type or _ANY_FILE
+            name = (file.name or "").encode("utf-8", "replace")
+            content_type = file.content_type or type_by_extension(file.name or "") or _ANY_FILE
             parts.append(_file(name, content_type, file.content, file.content_id))
     return tuple(parts) if parts or budget.has_text else None
 
@@ -136,7 +143,7 @@ def _from_text(part: Part) -> tuple[Part, ...] | None:
     if b"\nbegin " in text or text.startswith(b"begin "):
         text, files = split_uuencoded(text)
         if files:
-            return (_text(part, text), *(_armoured(file, _ANY_FILE) for file in files))
+            return (_text(part, text), *(_uuencoded(file) for file in files))
     if b"-----BEGIN PGP " not in text:
         return None
     if is_pgp_message(text):
@@ -155,3 +162,7 @@ def _text(part: Part, text: bytes) -> Part:
 
 def _armoured(file: ArmouredFile, content_type: str) -> Part:
     return _file(file.name, content_type, file.content)
+
+
+def _uuencoded(file: ArmouredFile) -> Part:
+    return _armoured(file, type_by_extension(file.name.decode("latin-1")) or _ANY_FILE)

@@ -34,6 +34,14 @@ _EXTENSIONS = {
     "text/vcard": ".vcf",
 }
 
+_TYPES = {
+    **{extension: content_type for content_type, extension in _EXTENSIONS.items() if extension not in {".asc", ".dat"}},
+    ".jpeg": "image/jpeg",
+    ".htm": "text/html",
+    ".ics": "text/calendar",
+    ".txt": "text/plain",
+    ".eml": "message/rfc822",
+}
 _USUAL_NAMES = {
     "application/pgp-signature": "signature.asc",
     "application/pkcs7-mime": "smime.p7m",
@@ -66,6 +74,12 @@ def safe_file_name(declared: str | None, content_type: str, position: int) -> st
     if _RESERVED.match(name):
         name = f"_{name}"
     return _shortened(name)
+
+
+def type_by_extension(name: str) -> str | None:
+    """The content type of a file that comes without one; None where its name does not tell."""
+    _, dot, extension = name.lower().rpartition(".")
+    return _TYPES.get(f".{extension}") if dot else None
 
 
 def _is_shown(character: str) -> bool:

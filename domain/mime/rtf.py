@@ -9,19 +9,22 @@ import re
 import struct
 from dataclasses import dataclass, replace
 from html import escape
+from itertools import islice
 
 from domain.mime import charsets
 
 _COMPRESSED, _PLAIN = 0x75465A4C, 0x414C454D
 _PACKED_BYTES = 1024 * 1024
 _RTF_BYTES = 2 * 1024 * 1024
+_TOKENS = 250_000
+"""Enough for 100 pages; what comes after is not read."""
 _GROUPS_DEEP = 1000
 _DICTIONARY = 4096
 _PRELOADED = (
     rb"{\rtf1\ansi\mac\deff0\deftab720{\fonttbl;}{\f0\fnil \froman \fswiss \fmodern \fscript \fdecor "
     rb"MS Sans SerifSymbolArialTimes New RomanCourier{\colortbl\red0\green0\blue0"
-     b"\r\n"
-     rb"\par \pard\plain\f0\fs20\b\i\u\tab\tx"
+    b"\r\n"
+    rb"\par \pard\plain\f0\fs20\b\i\u\tab\tx"
 )
 """What the dictionary holds at the start."""
 
@@ -108,7 +111,7 @@ def read_rtf(rtf: bytes) -> RtfBody:
     source = rtf[:_RTF_BYTES].decode("latin-1")
     is_html = "\\fromhtml1" in source[:1000]
     reader = _Reader(is_html=is_html)
-    for token in _TOKEN.finditer(source):
+    for token in islice(_TOKEN.finditer(source), _TOKENS):
         reader.take(token)
     return RtfBody(reader.text(), is_html)
 

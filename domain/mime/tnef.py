@@ -16,6 +16,8 @@ _SIGNATURE = struct.pack("<I", 0x223E9F78)
 _ATTRIBUTES = 10_000
 _VALUES = 20_000
 """Of properties, in one stream with all that is in it."""
+_NESTED_RICH_BYTES = 64 * 1024
+"""Unpacking takes a microsecond a byte, and many messages may be attached."""
 _FILES = 200
 _NESTED = 3
 
@@ -85,9 +87,10 @@ class TnefBody:
 
 @dataclass(slots=True)
 class _Budget:
-    """How many values may still be read."""
+    """How many values may still be read, and how many bytes of rich text of messages within."""
 
     values: int = _VALUES
+    rich_bytes: int = _NESTED_RICH_BYTES
 
 
 def read_tnef(raw: bytes) -> TnefContents | None:
@@ -179,6 +182,9 @@ def _unpacked(file: TnefFile, budget: _Budget, depth: int) -> Iterator[TnefFile]
     if inner is None:
         yield file
         return
+    if inner.rtf is not None:
+        budget.rich_bytes -= len(inner.rtf)
+        inner.rtf = inner.rtf if budget.rich_bytes >= 0 else None
     if (body := inner.body()) is not None:
         extension = ".html" if body.content_type.startswith("text/html") else ".txt"
         yield TnefFile(f"{file.name or 'message'}{extension}", body.content_type, None, body.content)
