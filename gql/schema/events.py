@@ -29,7 +29,10 @@ class MessageOrigin(Enum):
     IMPORT = enum_value("IMPORT", description="Found while reading old mail; not news.")
 
 
-@strawberry.type(description="A message was recorded.")
+@strawberry.type(
+    description="A message was recorded. Of a live one, this alone tells what it changes of its thread: the order, the "
+    "counts and whether it is unread."
+)
 class MessageAdded(Event):
     origin: MessageOrigin = strawberry.field(description="Whether it is news.")
     message: Message = strawberry.field(description="The message.")

@@ -191,7 +191,10 @@ class Mailbox(Node):
             for row in await info.context.loaders.searches_of.load(self.key) or ()
         ]
 
-    @strawberry.field(name="import", description="How far the reading of old mail has come; null where none is wanted.")
+    @strawberry.field(
+        name="import",
+        description="How far the reading of old mail has come; null until it begins, and where none is wanted.",
+    )
     async def import_(self, info: Info) -> ImportProgress | None:
         if self.row["import_started_at"] is None:
             return None

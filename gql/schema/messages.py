@@ -45,7 +45,9 @@ class Attachment(Node):
     size: int = strawberry.field(description="In bytes.")
     is_inline: bool = strawberry.field(description="Shown within the HTML body.")
 
-    @strawberry.field(description="A short-lived link, for this viewer alone, and checked again when it is used.")
+    @strawberry.field(
+        description="A link, good for 15 minutes, for this viewer alone, and checked again when it is used."
+    )
     def url(self, info: Info) -> str:
         return attachment_url(info.context.deps, info.context.viewer, self.key)
 
@@ -121,9 +123,9 @@ class Message(Node):
         return await self._files(info)
 
     @strawberry.field(
-        description="A short-lived link, for this viewer alone and checked again when it is used, to the message as "
-        "received (message/rfc822): the viewer's own copy, or one without Bcc, Delivered-To, X-Original-To and "
-        "Received."
+        description="A link, good for 15 minutes, for this viewer alone and checked again when it is used, to the "
+        "message as received (message/rfc822): the viewer's own copy, or one without Bcc, Delivered-To, X-Original-To "
+        "and Received."
     )
     def source_url(self, info: Info) -> str:
         return source_url(info.context.deps, info.context.viewer, self.key)

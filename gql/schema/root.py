@@ -180,6 +180,11 @@ class PostroomSchema(strawberry.Schema):
         """Strawberry's hook for errors, called with the very list that is answered; its own way is to log queries."""
         errors[:] = translated(errors)
 
+    def as_str(self) -> str:
+        """The schema as it is written in files; Strawberry's own printer leaves out what is said of the whole."""
+        operations = "schema {\n  query: Query\n  mutation: Mutation\n  subscription: Subscription\n}"
+        return f'"""\n{DESCRIPTION}"""\n{operations}\n\n{super().as_str()}'
+
 
 def build_schema() -> PostroomSchema:
     """The schema; a new one at each call."""
@@ -205,7 +210,9 @@ def build_schema() -> PostroomSchema:
         extensions=[OperationScope, KnownDocuments],
         config=StrawberryConfig(disable_field_suggestions=True, scalar_map=SCALARS),
     )
-    _drop_null_defaults(schema._schema)  # noqa: SLF001 - the executable schema has no public name
+    executable = schema._schema  # noqa: SLF001 - the executable schema has no public name
+    executable.description = DESCRIPTION
+    _drop_null_defaults(executable)
     return schema
 
 

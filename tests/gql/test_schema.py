@@ -8,7 +8,7 @@ from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLInterfaceTyp
 from graphql.type.introspection import introspection_types
 
 from domain import access, errors, events, mail
-from gql.schema.root import schema
+from gql.schema.root import DESCRIPTION, schema
 
 COMMITTED = Path(__file__).parents[2] / "schema.graphql"
 
@@ -48,6 +48,11 @@ def _described() -> list[tuple[str, str | None]]:
                 found.append((f"{kind.name}.{name}", field.description))
                 found += [(f"{kind.name}.{name}({argument})", it.description) for argument, it in field.args.items()]
     return found
+
+
+def test_what_holds_everywhere_is_said_of_the_whole_schema() -> None:
+    assert schema._schema.description == DESCRIPTION
+    assert build_schema(COMMITTED.read_text()).description == DESCRIPTION.rstrip("\n")
 
 
 def test_everything_in_the_schema_is_described() -> None:
