@@ -14,6 +14,7 @@ import pytest
 from domain.mail import ParsedMessage
 from domain.mime_parse import parse
 from infra.parse_pool import FailureReason, ParseFailure, ParsePool, ParserUnavailable
+from tests.support.mail_files import own_message
 
 PROJECT = Path(__file__).parents[2]
 HOSTILE = "tests.support.hostile_parsers:fails_on_command"
@@ -32,6 +33,12 @@ async def pool() -> AsyncIterator[ParsePool]:
 async def test_a_message_is_read_as_in_this_process() -> None:
     async with ParsePool() as pool:
         assert await pool.parse(message("one")) == parse(message("one"))
+
+
+@pytest.mark.parametrize("name", ["bounce-qmail", "complaint", "uuencoded-in-text"])
+async def test_what_is_found_in_a_message_comes_back_whole(name: str) -> None:
+    async with ParsePool() as pool:
+        assert await pool.parse(own_message(name)) == parse(own_message(name))
 
 
 @pytest.mark.parametrize(
