@@ -258,7 +258,7 @@ def _is_surely_unknown(words: str, stated: str | None, prose: str) -> bool:
         return True
     if _TO_CONTENT.search(prose):
         return False
-    return (stated is not None and stated[1:3] == ".1") or bool(_TO_RECIPIENT.search(prose))
+    return (stated is not None and stated[1:4] == ".1.") or bool(_TO_RECIPIENT.search(prose))
 
 
 def _by_status(stated: str | None) -> BounceReason:

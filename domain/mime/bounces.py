@@ -86,9 +86,9 @@ def read_bounce(root: Part, leaves: tuple[Part, ...]) -> BounceReport | None:
     """What the message reports as not delivered, or complained of; None where it is no such report. Never raises."""
     if _is_complaint(root):
         return BounceReport(_returned_id(root, leaves, ""), (_complaint(leaves),))
-    prose = _prose(leaves)
-    if not _is_bounce(root, prose, leaves):
+    if not _is_bounce(root, leaves):
         return None
+    prose = _prose(leaves)
     start = _RETURNED_MESSAGE.search(prose)
     notice, returned = (prose[: start.start()], prose[start.start() :]) if start else (prose, "")
     fields = list(islice(_fields(leaves, prose), _FAILURES))
@@ -99,7 +99,7 @@ def read_bounce(root: Part, leaves: tuple[Part, ...]) -> BounceReport | None:
     return BounceReport(_returned_id(root, leaves, returned), tuple(failures[:_FAILURES]))
 
 
-def _is_bounce(root: Part, prose: str, leaves: tuple[Part, ...]) -> bool:
+def _is_bounce(root: Part, leaves: tuple[Part, ...]) -> bool:
     has_status = any(leaf.type.value in _REPORT_TYPES for leaf in leaves)
     is_from_daemon = bool(_DAEMONS.search(_header(root, "from")))
     if root.type.value == "multipart/report":
@@ -109,7 +109,7 @@ def _is_bounce(root: Part, prose: str, leaves: tuple[Part, ...]) -> bool:
         return True
     has_null_return_path = _header(root, "return-path").replace(" ", "") == "<>"
     return (is_from_daemon or has_null_return_path) and (
-        has_status or bool(_FAILED.search(_header(root, "subject"))) or bool(_REPORTED.search(prose))
+        has_status or bool(_FAILED.search(_header(root, "subject"))) or bool(_REPORTED.search(_prose(leaves)))
     )
 
 

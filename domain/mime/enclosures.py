@@ -56,8 +56,9 @@ def _opened(part: Part, budget: _Budget, *, depth: int) -> Part | None:
     if part.type.value == "multipart/encrypted":
         return replace(part, parts=(_encrypted_note(), *part.parts))
     if part.parts:
-        children = (_opened(child, budget, depth=depth) for child in part.parts)
-        return replace(part, parts=tuple(child for child in children if child is not None))
+        children = tuple(_opened(child, budget, depth=depth) for child in part.parts)
+        is_as_before = all(child is before for child, before in zip(children, part.parts, strict=True))
+        return part if is_as_before else replace(part, parts=tuple(filter(None, children)))
     if budget.opened <= 0:
         return part
     opened = _opened_leaf(part, budget, depth=depth)
