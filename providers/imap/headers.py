@@ -40,7 +40,7 @@ class HeaderFields(NamedTuple):
 
 def read_header_fields(block: bytes) -> HeaderFields:
     """Reads a block of header fields as IMAP sends it. Never raises, whatever the bytes."""
-    text = block.decode("utf-8", "replace").replace("\r", "")
+    text = block.decode("utf-8", "replace").replace("\r", "").replace("\0", "")
     if "\n " in text or "\n\t" in text:
         text = _FOLD.sub(" ", text)
     correspondents: list[str] = []
