@@ -47,6 +47,7 @@ class Blobs:
         """`folder`: where a local store keeps its files; None for a remote one."""
         self._store = store
         self._folder = folder
+        self._known_folders: set[Path] = set()
 
     async def put(self, key: str, content: bytes) -> None:
         """Stores the whole content or, on an error, nothing. May be repeated; survives a power cut once it returns."""
@@ -54,7 +55,7 @@ class Blobs:
             async with asyncio.timeout(_DEADLINE_S):
                 await obstore.put_async(self._store, key, content)
                 if self._folder is not None:
-                    await asyncio.to_thread(_sync, self._folder, key)
+                    await asyncio.to_thread(_sync, self._folder, key, self._known_folders)
 
     async def get(self, key: str) -> bytes:
         """The whole content.
@@ -130,13 +131,26 @@ def _translated() -> Iterator[None]:
         raise BlobStoreUnavailable("The store of files does not answer.") from error
 
 
-def _sync(folder: Path, key: str) -> None:
-    """Makes sure of a file and of its way from `folder` down: what the rename alone leaves to chance."""
+def _sync(folder: Path, key: str, known: set[Path]) -> None:
+    """Makes sure of a file and of its way from `folder` down: what the rename alone leaves to chance.
+
+    Args:
+        known: folders whose own way is on the disk already; those walked now are added.
+    """
     path = folder / key
-    while path != folder.parent:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        path = path.parent
+    _fsync(path)
+    walked = []
+    for parent in path.parents:
+        _fsync(parent)
+        if parent in known or parent == folder.parent:
+            break
+        walked.append(parent)
+    known.update(walked)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

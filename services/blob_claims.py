@@ -51,7 +51,8 @@ async def claim(deps: Deps, keys: Collection[str]) -> None:
     """
     if not keys:
         return
-    async with deps.db.transaction() as tx:
+    # Not durable: what is recorded next takes it to the disk, and a claim that is lost with all after it harms little.
+    async with deps.db.transaction(durable=False) as tx:
         await tx.execute(_CLAIM, sorted(keys), clock.now() + GRACE)
         if await tx.fetch_value(_GOING, list(keys)):
             raise BlobsGoing("These files are just being removed.")

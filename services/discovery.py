@@ -74,7 +74,8 @@ async def take_page(
     Raises:
         LeaseLost: nothing was stored, and the cursor stands where it was.
     """
-    async with unit_of_work(deps, mailbox["organisation_id"]) as work:
+    # Not durable: ledger and cursor would be lost together, and the page be seen again.
+    async with unit_of_work(deps, mailbox["organisation_id"], durable=False) as work:
         await hold(work.tx, lease)
         history = history_of(mailbox)
         judge = history.origin_of_found if found_by == "search" else history.origin_of

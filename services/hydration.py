@@ -87,7 +87,7 @@ async def _take(
 
 async def _claim(deps: Deps, lease: Lease) -> list[_Entry]:
     """The next batch, its attempts counted before anything is started."""
-    async with deps.db.transaction() as tx:
+    async with deps.db.transaction(durable=False) as tx:
         await hold(tx, lease)
         rows = await tx.fetch(_NEXT, lease.mailbox_id, CROWD_ATTEMPTS, BATCH_MESSAGES)
         batch = _bounded(rows)

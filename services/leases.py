@@ -49,7 +49,10 @@ RETURNING id
 
 
 async def acquire(deps: Deps, mailbox_id: UUID) -> tuple[Lease, dict[str, Any]] | None:
-    """The lease and the mailbox's row; None where somebody has it, or there is nothing to do."""
+    """The lease and the mailbox's row; None where somebody has it, or there is nothing to do.
+
+    Durable, or a crash of PostgreSQL could give the same token out twice.
+    """
     async with deps.db.transaction() as tx:
         row = await tx.fetch_row(_ACQUIRE, mailbox_id)
     return None if row is None else (Lease(mailbox_id, row["lease_token"]), dict(row))
@@ -75,7 +78,7 @@ async def release(deps: Deps, lease: Lease, *, next_run_in_s: float, seen_reques
     Args:
         force: give it back all the same; `next_run_in_s` then says when to go on.
     """
-    async with deps.db.transaction() as tx:
+    async with deps.db.transaction(durable=False) as tx:
         given = await tx.fetch_value(_RELEASE, lease.mailbox_id, lease.token, next_run_in_s, seen_request, force)
     return given is not None
 
@@ -95,7 +98,7 @@ async def kept_alive(deps: Deps, lease: Lease) -> AsyncIterator[None]:
 async def _beat(deps: Deps, lease: Lease) -> None:
     while True:
         await asyncio.sleep(HEARTBEAT_S)
-        async with deps.db.transaction() as tx:
+        async with deps.db.transaction(durable=False) as tx:
             await hold(tx, lease)
 
 

@@ -21,12 +21,14 @@ from services.deps import Deps
 from services.discovery import history_of, take_page
 from services.hydration import hydrate
 from services.leases import Lease, LeaseLost, acquire, hold, kept_alive, release
-from services.sync_run import NEWS_EVERY_S, Run, finish_import, note_failure, note_refusal, note_success, tell_progress
+from services.sync_run import Run, finish_import, note_failure, note_refusal, note_success, tell_progress
 
 log = structlog.get_logger()
 
 RUN_BUDGET_S = 30
 """After this a run that still has history to read lets other mailboxes go first."""
+NEWS_EVERY_S = 5.0
+"""How often a run that is busy with old mail asks for news by itself; a notice makes it ask at once."""
 QUEUE_S = 1.0
 """How soon a run that had to make room is due again."""
 OWN_TROUBLE_S = 15
@@ -75,7 +77,7 @@ async def wake_due(deps: Deps) -> None:
 
 async def request_sync(deps: Deps, mailbox_id: UUID) -> None:
     """Asks for a run now; one that is under way goes another round. A lost wake-up costs seconds (see `wake_due`)."""
-    async with deps.db.transaction() as tx:
+    async with deps.db.transaction(durable=False) as tx:
         await tx.execute(
             "UPDATE mailbox SET requested_at = clock_timestamp(), next_run_at = least(next_run_at, now()) "
             "WHERE id = $1 AND next_run_at IS NOT NULL",
@@ -238,7 +240,9 @@ async def _cursors(run: Run, want: Literal["live", "history"]) -> dict[str, Fold
 
 async def _news_is_due(run: Run) -> bool:
     """Whether anybody asked since the last time, or it is long ago; remembers which requests this round answers."""
-    async with run.deps.db.transaction() as tx:
+    if run.news_at is None:
+        return True
+    async with run.deps.db.transaction(durable=False) as tx:
         requested_at = await hold(tx, run.lease)
     is_asked = requested_at > run.seen_request
     run.seen_request = requested_at

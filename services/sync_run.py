@@ -23,8 +23,6 @@ PROGRESS_EVERY_S = 1.0
 """How often subscribers hear of an import's progress."""
 FIRST_RETRY_S = 5
 LONGEST_RETRY_S = 900
-NEWS_EVERY_S = 5.0
-"""How often a run that is busy with old mail asks for news by itself; a notice makes it ask at once."""
 REFUSED_HINT = "Connect the mailbox again with the password that holds now."
 
 _CLEAR_PROBLEM = """
@@ -43,8 +41,9 @@ class Run:
     session: MailSession
     seen_request: datetime
     deadline: float
-    news_at: float = -NEWS_EVERY_S
-    progress_at: float = -PROGRESS_EVERY_S
+    news_at: float | None = None
+    """When it last asked for news; None in its first round."""
+    progress_at: float = float("-inf")
     recorded: int = 0
     history: AsyncGenerator[DiscoveredPage, None] | None = None
     """Stays open from round to round: the provider goes on where it was."""
@@ -59,7 +58,7 @@ async def note_success(run: Run) -> None:
     first = run.mailbox["last_synced_at"] is None
     starts_import = first and history_of(run.mailbox).reads_history and run.mailbox["import_started_at"] is None
     now = clock.now()
-    async with unit_of_work(run.deps, run.mailbox["organisation_id"]) as work:
+    async with unit_of_work(run.deps, run.mailbox["organisation_id"], durable=False) as work:
         await hold(work.tx, run.lease)
         await work.tx.execute(
             "UPDATE mailbox SET last_synced_at = $2, complete_until = CASE WHEN $4 THEN $2 ELSE complete_until END, "
@@ -113,11 +112,12 @@ async def finish_import(run: Run) -> None:
 
 
 async def tell_progress(run: Run) -> None:
-    """Lets the mailbox's people see an import move, but not at every page."""
-    if clock.monotonic() - run.progress_at < PROGRESS_EVERY_S:
+    """Lets the mailbox's people see an import move, but not at every page. New mail tells of itself."""
+    is_importing = history_of(run.mailbox).reads_history and run.mailbox["import_finished_at"] is None
+    if not is_importing or clock.monotonic() - run.progress_at < PROGRESS_EVERY_S:
         return
     run.progress_at = clock.monotonic()
-    async with unit_of_work(run.deps, run.mailbox["organisation_id"]) as work:
+    async with unit_of_work(run.deps, run.mailbox["organisation_id"], durable=False) as work:
         announce_mailbox(work, run.mailbox)
 
 

@@ -44,9 +44,13 @@ class UnitOfWork:
 
 
 @asynccontextmanager
-async def unit_of_work(deps: Deps, organisation_id: UUID) -> AsyncIterator[UnitOfWork]:
-    """Commits when the block ends; afterwards subscribers are woken and jobs queued. Raising undoes all of it."""
-    async with deps.db.transaction() as tx:
+async def unit_of_work(deps: Deps, organisation_id: UUID, *, durable: bool = True) -> AsyncIterator[UnitOfWork]:
+    """Commits when the block ends; afterwards subscribers are woken and jobs queued. Raising undoes all of it.
+
+    Args:
+        durable: as in `Database.transaction`.
+    """
+    async with deps.db.transaction(durable=durable) as tx:
         work = UnitOfWork(tx, organisation_id)
         yield work
         last = await _write_events(work)

@@ -79,7 +79,7 @@ class _Watch:
 
     async def _share_out(self, tasks: asyncio.TaskGroup) -> None:
         """Keeps what this process has, lets go of what was switched off, takes what nobody has."""
-        async with self.deps.db.transaction() as tx:
+        async with self.deps.db.transaction(durable=False) as tx:
             kept = {row["id"] for row in await tx.fetch(_RENEW, self.token)}
             room = MAX_WATCHED - len(kept & self.watched.keys())
             claimed = await tx.fetch(_CLAIM, self.token, list(self.watched), room)

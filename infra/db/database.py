@@ -116,9 +116,16 @@ class Database:
         await Tortoise.close_connections()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
-        """Nothing in this block may wait for anything but PostgreSQL."""
+    async def transaction(self, *, durable: bool = True) -> AsyncIterator[Transaction]:
+        """Nothing in this block may wait for anything but PostgreSQL.
+
+        Args:
+            durable: False where a crash of PostgreSQL may undo it although it was committed, because it is then simply
+                done again: it does not wait for the disk.
+        """
         async with self._client._in_transaction() as client:  # noqa: SLF001 - the engine is ours
+            if not durable:
+                await client.execute_script("SET LOCAL synchronous_commit = off")
             yield Transaction(client, client._connection)  # noqa: SLF001
 
     @asynccontextmanager
