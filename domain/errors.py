@@ -110,7 +110,7 @@ class ProviderError(AppError):
 
 
 class FolderRefused(ProviderError):
-    """The server lists a folder and does not open it. The rest of the mailbox has been read, and the session is sound."""
+    """The server lists a folder and does not open it. All else of the mailbox has been read; the session is sound."""
 
 
 def not_found(what: str, *path: str) -> UserMistake:

@@ -158,7 +158,7 @@ class Firm:
                 "INSERT INTO mailbox (id, organisation_id, owner_id, provider, kind, address, canonical, base, is_proven, "
                 "account, login, excluded, credentials, consented_by, consented_at, connected_at, history_scope, requested_at, "
                 "last_synced_at, import_scanned, import_started_at, import_finished_at) VALUES ($1, $2, $3, 'IMAP', $4, "
-                "$5, $5, $5, true, $5::text, $6, $7, $8, $9, $10, $10, 'ALL', $10, $10, 10, $10, $10)",
+                "$5::text, $5::text, $5::text, true, $5::text, $6, $7, $8, $9, $10, $10, 'ALL', $10, $10, 10, $10, $10)",
                 mailbox_id,
                 self.id,
                 owner.id if owner else None,
