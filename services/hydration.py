@@ -48,13 +48,15 @@ class _Entry:
 
 _NEXT = """
 SELECT id, folder, remote_id, received_at, size_bytes, origin, attempts, failures FROM ledger_entry
- WHERE mailbox_id = $1 AND quarantine_reason IS NULL AND next_attempt_at <= now()
- ORDER BY attempts >= $2, origin = 'LIVE' DESC, received_at DESC LIMIT $3
+ WHERE mailbox_id = $1 AND origin = $4 AND quarantine_reason IS NULL AND next_attempt_at <= now()
+ ORDER BY attempts >= $2, received_at DESC LIMIT $3
 """
 
 
-async def hydrate(deps: Deps, lease: Lease, mailbox: dict[str, Any], session: MailSession) -> int | None:
-    """Fetches and records the most urgent batch: news first, then from the newest backwards.
+async def hydrate(
+    deps: Deps, lease: Lease, mailbox: dict[str, Any], session: MailSession, origin: Origin
+) -> int | None:
+    """Fetches and records a batch of news or of old mail, from the newest backwards.
 
     Returns:
         Messages that are new to the record; None where the ledger holds nothing that is due.
@@ -63,7 +65,7 @@ async def hydrate(deps: Deps, lease: Lease, mailbox: dict[str, Any], session: Ma
         ProviderError: the connection failed; what was asked for stays in the ledger and has lost no attempt.
         LeaseLost: another worker has the mailbox.
     """
-    entries = await _claim(deps, lease)
+    entries = await _claim(deps, lease, origin)
     if not entries:
         return None
     try:
@@ -85,11 +87,11 @@ async def _take(
     return await record(deps, lease, mailbox, copies)
 
 
-async def _claim(deps: Deps, lease: Lease) -> list[_Entry]:
+async def _claim(deps: Deps, lease: Lease, origin: Origin) -> list[_Entry]:
     """The next batch, its attempts counted before anything is started."""
     async with deps.db.transaction(durable=False) as tx:
         await hold(tx, lease)
-        rows = await tx.fetch(_NEXT, lease.mailbox_id, CROWD_ATTEMPTS, BATCH_MESSAGES)
+        rows = await tx.fetch(_NEXT, lease.mailbox_id, CROWD_ATTEMPTS, BATCH_MESSAGES, origin.value)
         batch = _bounded(rows)
         await tx.execute(
             "UPDATE ledger_entry SET attempts = attempts + 1, quarantine_reason = CASE WHEN attempts >= $2 "

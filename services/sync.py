@@ -1,46 +1,32 @@
-"""One loop for every mailbox: news, then what the ledger asks for, then a slice of history, until nothing is left.
+"""One loop for every mailbox: news, then, beside further news, what the ledger asks for and history, until all is read.
 
-Live mail comes first in every round, so it is on screen within a second while years of history are still being read.
+Live mail never waits for old mail: it is on screen within a second while years of history are still being read.
 """
 
 import asyncio
-from contextlib import aclosing
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 import structlog
 
 from domain import clock
-from domain.changes import FolderCursor
-from domain.errors import AppError, FolderRefused, ProviderError
-from providers.base import Scope
+from domain.errors import AppError, ProviderError
 from services.accounts import open_session
 from services.address_proof import ask_for_proof
-from services.address_search import run_due_search
 from services.deps import Deps
-from services.discovery import history_of, take_page
-from services.hydration import hydrate
 from services.leases import Lease, LeaseLost, acquire, hold, kept_alive, release
-from services.sync_run import Run, finish_import, note_failure, note_refusal, note_success, tell_progress
+from services.sync_reading import has_older, notice_channel, read_news, read_older_beside_news
+from services.sync_run import Line, Run, note_failure, note_refusal
 
 log = structlog.get_logger()
 
 RUN_BUDGET_S = 30
 """After this a run that still has history to read lets other mailboxes go first."""
-NEWS_EVERY_S = 5.0
-"""How often a run that is busy with old mail asks for news by itself; a notice makes it ask at once."""
 QUEUE_S = 1.0
 """How soon a run that had to make room is due again."""
 OWN_TROUBLE_S = 15
 GIVING_BACK_S = 2
 """A worker that is told to stop has this long to hand its mailbox on; else the lease runs out."""
-
-
-_HAS_OLDER = """
-SELECT EXISTS (SELECT FROM ledger_entry
-                WHERE mailbox_id = $1 AND quarantine_reason IS NULL AND next_attempt_at <= now())
-    OR EXISTS (SELECT FROM mailbox_search WHERE mailbox_id = $1 AND due_at <= now())
-"""
 
 
 async def run_mailbox(deps: Deps, mailbox_id: UUID) -> None:
@@ -76,7 +62,9 @@ async def wake_due(deps: Deps) -> None:
 
 
 async def request_sync(deps: Deps, mailbox_id: UUID) -> None:
-    """Asks for a run now; one that is under way goes another round. A lost wake-up costs seconds (see `wake_due`)."""
+    """Asks for a run now; one that is under way looks again. A lost wake-up costs seconds (see `wake_due`)."""
+    # First, as a run under way holds the row while it writes.
+    await deps.bus.publish_quietly(notice_channel(mailbox_id), "")
     async with deps.db.transaction(durable=False) as tx:
         await tx.execute(
             "UPDATE mailbox SET requested_at = clock_timestamp(), next_run_at = least(next_run_at, now()) "
@@ -90,14 +78,12 @@ async def _run_leased(deps: Deps, lease: Lease, mailbox: dict[str, Any]) -> None
     started = clock.monotonic()
     try:
         async with open_session(deps, mailbox) as session:
-            run = Run(deps, lease, mailbox, session, mailbox["requested_at"], started + RUN_BUDGET_S)
+            run = Run(deps, lease, mailbox, Line(session), started + RUN_BUDGET_S, mailbox["requested_at"])
             try:
                 await _rounds(run)
             finally:
                 if run.has_slot:
                     deps.imports.release()
-                if run.history is not None:
-                    await run.history.aclose()
     except ProviderError as error:
         await note_failure(deps, lease, mailbox, error)
         return
@@ -125,14 +111,11 @@ async def _rounds(run: Run) -> None:
     await _resolve_latest(run)
     await ask_for_proof(run.deps, run.lease, run.mailbox)
     while True:
-        if await _news_is_due(run):
-            await _read_news(run)
-            await note_success(run)
-        more = await _has_older(run)
-        if more and await _may_read_older(run):
-            more = await _read_older(run)
-            if more and clock.monotonic() < run.deadline:
-                continue
+        more = await read_news(run)
+        while more and clock.monotonic() < run.deadline:
+            more = await read_news(run)
+        if not more and await has_older(run):
+            more = not await _may_read_older(run) or await read_older_beside_news(run)
         await note_refusal(run)
         pause = QUEUE_S if more else clock.jitter(run.deps.settings.postroom_poll_interval_s)
         if await release(run.deps, run.lease, next_run_in_s=pause, seen_request=run.seen_request, force=more):
@@ -140,14 +123,6 @@ async def _rounds(run: Run) -> None:
                 mailbox_id = run.lease.mailbox_id.hex
                 await run.deps.jobs.enqueue_quietly("sync_mailbox", delay_s=QUEUE_S, mailbox_id=mailbox_id)
             return
-
-
-async def _has_older(run: Run) -> bool:
-    """Whether there is old mail to be read: a search, the ledger's rest, or history."""
-    if run.refusal is None and history_of(run.mailbox).reads_history and run.mailbox["import_finished_at"] is None:
-        return True
-    async with run.deps.db.snapshot() as snapshot:
-        return bool(await snapshot.fetch_value(_HAS_OLDER, run.lease.mailbox_id))
 
 
 async def _may_read_older(run: Run) -> bool:
@@ -158,57 +133,6 @@ async def _may_read_older(run: Run) -> bool:
     return run.has_slot
 
 
-async def _read_news(run: Run) -> None:
-    """Everything that arrived, into the ledger and onto the record."""
-    run.news_at = clock.monotonic()
-    try:
-        async with aclosing(run.session.discover(await _cursors(run, "live"), want="live")) as pages:
-            async for page in pages:
-                await take_page(run.deps, run.lease, run.mailbox, page, found_by="live")
-    except FolderRefused as refusal:
-        run.refusal = refusal
-    await _hydrate_slice(run)
-
-
-async def _read_older(run: Run) -> bool:
-    """A slice of what is not news: searches for new addresses, the ledger's rest, history. Whether more is left."""
-    if await run_due_search(run.deps, run.lease, run.mailbox, run.session):
-        return True
-    if await _hydrate_slice(run):
-        return True
-    if not history_of(run.mailbox).reads_history or run.mailbox["import_finished_at"] is not None:
-        return False
-    return await _read_history(run)
-
-
-async def _hydrate_slice(run: Run) -> bool:
-    """One batch from the ledger; whether there was anything to do."""
-    recorded = await hydrate(run.deps, run.lease, run.mailbox, run.session)
-    if recorded is None:
-        return False
-    run.recorded += recorded
-    await tell_progress(run)
-    return True
-
-
-async def _read_history(run: Run) -> bool:
-    """One page of old mail; whether there may be more."""
-    if run.history is None:
-        scope = Scope(run.mailbox["history_oldest"])
-        run.history = run.session.discover(await _cursors(run, "history"), want="history", scope=scope)
-    try:
-        page = await anext(run.history, None)
-    except FolderRefused as refusal:
-        run.refusal = refusal
-        return False
-    if page is None:
-        await finish_import(run)
-        return False
-    await take_page(run.deps, run.lease, run.mailbox, page, found_by="history")
-    await tell_progress(run)
-    return True
-
-
 async def _resolve_latest(run: Run) -> None:
     """Turns "the latest N" into a date, once: from then on every message is judged by its own date.
 
@@ -217,7 +141,7 @@ async def _resolve_latest(run: Run) -> None:
     count = run.mailbox["history_count"]
     if count is None:
         return
-    found = await run.session.date_of_latest(count)
+    found = await run.line.session.date_of_latest(count)
     scope = "ALL" if found is None else "LATEST"
     earlier = run.mailbox["history_oldest"]
     oldest = None if found is None else min(found, earlier or found)
@@ -228,25 +152,6 @@ async def _resolve_latest(run: Run) -> None:
         oldest,
     )
     run.mailbox.update(history_scope=scope, history_oldest=oldest, history_count=None)
-
-
-async def _cursors(run: Run, want: Literal["live", "history"]) -> dict[str, FolderCursor]:
-    async with run.deps.db.snapshot() as snapshot:
-        rows = await snapshot.fetch(
-            f"SELECT folder, {want}_cursor AS cursor FROM folder_state WHERE mailbox_id = $1", run.lease.mailbox_id
-        )
-    return {row["folder"]: row["cursor"] for row in rows if row["cursor"] is not None}
-
-
-async def _news_is_due(run: Run) -> bool:
-    """Whether anybody asked since the last time, or it is long ago; remembers which requests this round answers."""
-    if run.news_at is None:
-        return True
-    async with run.deps.db.transaction(durable=False) as tx:
-        requested_at = await hold(tx, run.lease)
-    is_asked = requested_at > run.seen_request
-    run.seen_request = requested_at
-    return is_asked or clock.monotonic() - run.news_at >= NEWS_EVERY_S
 
 
 async def _update(run: Run, sql: str, *values: Any) -> None:

@@ -1,14 +1,14 @@
 """What a run of a mailbox carries along, and what it writes down of the mailbox's health for its owner to see."""
 
-from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import structlog
 
 from domain import clock
-from domain.changes import DiscoveredPage
 from domain.errors import FolderRefused, ProviderError, Retry
 from domain.events import EventKind, NewEvent
 from providers.base import MailSession
@@ -31,6 +31,14 @@ UPDATE mailbox SET failures = 0, problem_code = NULL, problem_message = NULL, pr
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A connection to the mailbox, and whose turn it is on it."""
+
+    session: MailSession
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
 @dataclass(slots=True)
 class Run:
     """What one run of a mailbox carries from round to round."""
@@ -38,19 +46,23 @@ class Run:
     deps: Deps
     lease: Lease
     mailbox: dict[str, Any]
-    session: MailSession
-    seen_request: datetime
+    line: Line
+    """Where it reads news."""
     deadline: float
-    news_at: float | None = None
-    """When it last asked for news; None in its first round."""
+    """On the monotonic clock: when it lets other mailboxes read their old mail."""
+    seen_request: datetime
+    """The last request for a sync that it has answered."""
     progress_at: float = float("-inf")
     recorded: int = 0
-    history: AsyncGenerator[DiscoveredPage, None] | None = None
-    """Stays open from round to round: the provider goes on where it was."""
     refusal: FolderRefused | None = None
     """A folder that could not be read: told at the end, when everything else has been."""
     has_slot: bool = False
     """Whether it is one of the few runs of this process that may read old mail now."""
+
+
+def is_importing(mailbox: Mapping[str, Any]) -> bool:
+    """Whether there is history to be read that has not been read to its end."""
+    return history_of(mailbox).reads_history and mailbox["import_finished_at"] is None
 
 
 async def note_success(run: Run) -> None:
@@ -113,8 +125,7 @@ async def finish_import(run: Run) -> None:
 
 async def tell_progress(run: Run) -> None:
     """Lets the mailbox's people see an import move, but not at every page. New mail tells of itself."""
-    is_importing = history_of(run.mailbox).reads_history and run.mailbox["import_finished_at"] is None
-    if not is_importing or clock.monotonic() - run.progress_at < PROGRESS_EVERY_S:
+    if not is_importing(run.mailbox) or clock.monotonic() - run.progress_at < PROGRESS_EVERY_S:
         return
     run.progress_at = clock.monotonic()
     async with unit_of_work(run.deps, run.mailbox["organisation_id"], durable=False) as work:
