@@ -91,12 +91,16 @@ class DeliveryFailure:
         status: an enhanced status code (RFC 3463), as `5.1.1`: the server's own where it gave one, else the one that
             its reply code and words come to; None of a complaint.
         is_hard: trying this address again is of no use.
+        is_delayed: the server goes on trying; never hard.
+        diagnostic: what the server said of it, on one line, at most 500 characters; None where it said nothing.
     """
 
     recipient: str | None
     status: str | None
     reason: BounceReason
     is_hard: bool
+    is_delayed: bool = False
+    diagnostic: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +110,12 @@ class BounceReport:
     Attributes:
         rfc_message_id: of the message that it is about, without brackets; None where the report does not tell.
         failures: one for each recipient that it names, in order; never empty, at most 100.
+        addressees: addr-specs in To, Cc and Bcc of that message, as far as it came back; at most 1,000.
     """
 
     rfc_message_id: str | None
     failures: tuple[DeliveryFailure, ...]
+    addressees: tuple[str, ...] = ()
 
     @property
     def is_complaint(self) -> bool:
@@ -157,5 +163,6 @@ class ParsedMessage:
 
     @property
     def ancestry(self) -> tuple[str, ...]:
-        """Ids of the messages that it continues, oldest first: References, then what In-Reply-To adds."""
-        return (*self.references, *(parent for parent in self.in_reply_to if parent not in self.references))
+        """Ids of the messages that it continues, oldest first: References, what In-Reply-To adds, what it reports on."""
+        reported = (self.bounce.rfc_message_id,) if self.bounce and self.bounce.rfc_message_id else ()
+        return tuple(dict.fromkeys((*self.references, *self.in_reply_to, *reported)))

@@ -14,6 +14,7 @@ from itertools import islice, pairwise
 from domain import html as html_body
 from domain.mail import BounceReason, BounceReport, DeliveryFailure
 from domain.mime import charsets
+from domain.mime.address_lists import read_addresses
 from domain.mime.bounce_reasons import HARD, judge
 from domain.mime.encoded_words import decode_header
 from domain.mime.message_ids import read_message_id, read_references
@@ -21,7 +22,9 @@ from domain.mime.structure import Part, read_headers
 
 _LOOKED_AT = 64 * 1024
 _HEADER_LENGTH = 1000
+_DIAGNOSTIC_LENGTH = 500
 _FAILURES = 100
+_ADDRESSEES = 1000
 _BLOCKS = 500
 _REPORTS = 5
 
@@ -57,6 +60,7 @@ _RETURNED_MESSAGE = re.compile(
     r"|(?:received|return-path|x-received|dkim-signature|delivered-to) ?: ?\S)",
     re.IGNORECASE | re.MULTILINE,
 )
+_HEADER_LINE = re.compile(r"^[ \t]{0,8}[A-Za-z-]{2,40} ?:", re.MULTILINE)
 _QUOTED_MESSAGE_ID = re.compile(r"^[ \t>]{0,8}message-id ?: ?\s{0,4}(<[^<>\s]{1,998}>)", re.IGNORECASE | re.MULTILINE)
 _ADDRESS = r"[^\s<>()\[\]{}@,;:\"'|*]{1,64}@[A-Za-z0-9.-]{1,253}[A-Za-z0-9]"
 _BARE_ADDRESS = re.compile(_ADDRESS)
@@ -85,7 +89,7 @@ class _Evidence:
 def read_bounce(root: Part, leaves: tuple[Part, ...]) -> BounceReport | None:
     """What the message reports as not delivered, or complained of; None where it is no such report. Never raises."""
     if _is_complaint(root):
-        return BounceReport(_returned_id(root, leaves, ""), (_complaint(leaves),))
+        return BounceReport(_returned_id(root, leaves, ""), (_complaint(leaves),), _addressees(leaves, ""))
     if not _is_bounce(root, leaves):
         return None
     prose = _prose(leaves)
@@ -96,7 +100,9 @@ def read_bounce(root: Part, leaves: tuple[Part, ...]) -> BounceReport | None:
         return None
     failed = [evidence for evidence in fields if evidence.action not in _ARRIVED]
     failures = _from_fields(failed, notice) or _from_prose(root, notice)
-    return BounceReport(_returned_id(root, leaves, returned), tuple(failures[:_FAILURES]))
+    return BounceReport(
+        _returned_id(root, leaves, returned), tuple(failures[:_FAILURES]), _addressees(leaves, returned)
+    )
 
 
 def _is_bounce(root: Part, leaves: tuple[Part, ...]) -> bool:
@@ -210,7 +216,29 @@ def _failure(evidence: _Evidence, context: str) -> DeliveryFailure:
     is_delayed = evidence.action == "delayed"
     verdict = judge(evidence.diagnostic, evidence.status, context, is_delayed=is_delayed)
     is_hard = verdict.reason in HARD and not is_delayed
-    return DeliveryFailure(evidence.recipient, verdict.status, verdict.reason, is_hard)
+    return DeliveryFailure(
+        evidence.recipient,
+        verdict.status,
+        verdict.reason,
+        is_hard,
+        is_delayed=is_delayed,
+        diagnostic=" ".join((evidence.diagnostic or context).split())[:_DIAGNOSTIC_LENGTH] or None,
+    )
+
+
+def _addressees(leaves: tuple[Part, ...], returned: str) -> tuple[str, ...]:
+    """Whom the returned message was for, by its headers."""
+    blocks = [leaf.content[:_LOOKED_AT].lstrip() for leaf in leaves if leaf.type.value in _RETURNED_TYPES][:_REPORTS]
+    if not blocks and (start := _HEADER_LINE.search(returned)):
+        blocks = [_BLANK_LINE.split(returned[start.start() :], 1)[0].encode("utf-8", "replace")]
+    entries = (
+        entry
+        for block in blocks
+        for name, value in read_headers(block)
+        if name in {"to", "cc", "bcc"}
+        for entry in read_addresses(value)
+    )
+    return tuple(islice(dict.fromkeys(entry.address for entry in entries if entry.address), _ADDRESSEES))
 
 
 def _returned_id(root: Part, leaves: tuple[Part, ...], returned: str) -> str | None:

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -63,7 +64,27 @@ def bounce_of(raw: bytes) -> BounceReport:
 def test_servers_of_all_kinds_are_understood(name: str, message_id: str, failures: list[DeliveryFailure]) -> None:
     message = parse(own_message(name))
     assert message.kind is MessageKind.BOUNCE
-    assert message.bounce == BounceReport(message_id, tuple(failures))
+    assert message.bounce is not None
+    assert message.bounce.rfc_message_id == message_id
+    assert [replace(one, diagnostic=None, is_delayed=False) for one in message.bounce.failures] == failures
+    assert message.ancestry[-1] == message_id
+
+
+def test_what_comes_back_says_whom_it_was_for_and_what_the_server_said() -> None:
+    bounce = bounce_of(
+        own_message("bounce-qmail").replace(b"Subject: Your", b"To: Ana <ana@example.org>\nSubject: Your")
+    )
+    assert bounce.addressees == ("ana@example.org",)
+    assert [one.diagnostic for one in bounce.failures] == [
+        "<ana@example.org>: 192.0.2.7 failed after I sent the message. Remote host said: 552 sorry, that mailbox is "
+        "over quota (#5.2.2)",
+        "<eva@nowhere.example>: Sorry, I couldn't find any host named nowhere.example. Unknown host (#5.1.2)",
+    ]
+
+
+def test_what_is_only_late_is_never_given_up() -> None:
+    (late,) = bounce_of(own_message("bounce-delayed")).failures
+    assert (late.is_delayed, late.is_hard) == (True, False)
 
 
 def test_a_complaint_is_no_bounce_and_no_persons_answer() -> None:
