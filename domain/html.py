@@ -49,8 +49,8 @@ def render(safe_html: str, *, remote_content: bool, cid_url: Callable[[str], str
         source = "src" if tag[2] == "img" else "background"
         written: list[str] = []
         for name, value in _CLEAN_ATTRIBUTE.findall(attributes):
-            if name == "data-remote-src" and remote_content and _REMOTE.match(value):
-                written.append(f' {source}="{value}"')
+            if name == "data-remote-src" and remote_content and tag[2] == "img" and _REMOTE.match(value):
+                written.append(f' src="{value}" referrerpolicy="no-referrer"')
             elif name == "data-cid" and (url := cid_url(unescape(value))) is not None:
                 written.append(f' {source}="{escape(url)}"')
             else:
@@ -66,19 +66,22 @@ def from_text(text: str) -> str:
 
 
 def _set_aside(tag: re.Match[str]) -> str:
-    """Renames what would load something. The cleaner has left only remote and `cid:` addresses there."""
-    attributes = tag[3]
-    if "src=" not in attributes and "background=" not in attributes:
-        return tag[0]
+    """Renames what would load something. The cleaner has left only remote and `cid:` addresses there.
+
+    No sign that could begin or end a tag stays within an attribute, so that the result means the same wherever it is
+    put. Source: HTML Living Standard, "Serializing HTML fragments", as changed in May 2025.
+    """
     written: list[str] = []
-    for name, value in _CLEAN_ATTRIBUTE.findall(attributes):
+    for name, value in _CLEAN_ATTRIBUTE.findall(tag[3].replace("<", "&lt;").replace(">", "&gt;")):
         if name not in {"src", "background"}:
             written.append(f' {name}="{value}"')
         elif _CID.match(value):
             written.append(f' data-cid="{_content_id(value)}"')
         else:
             written.append(f' data-remote-src="{value}"')
-    return f"<{tag[2]}{''.join(written)}>"
+    # A parser drops the first line end of a `pre`; the cleaner writes what the parser gave it.
+    lost = "\n" if tag[2] == "pre" and not tag[1] and tag.string.startswith("\n", tag.end()) else ""
+    return f"<{tag[1]}{tag[2]}{''.join(written)}>{lost}"
 
 
 def _content_id(address: str) -> str:

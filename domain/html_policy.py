@@ -65,11 +65,13 @@ _LINE_TAGS = frozenset({"br", "hr"})
 _STYLE_VALUE = re.compile(r"""[A-Za-z0-9#%.,\s'"!_()-]{1,300}""")
 _STYLE_CALL = re.compile(r"([a-z-]+)\(", re.IGNORECASE)
 _HARMLESS_CALLS = frozenset({"rgb", "rgba", "hsl", "hsla"})
-_NEGATIVE = re.compile(r"(^|[\s,(])-")
-"""A negative margin or indent moves content out of its place, over what stands around the message."""
+_NEGATIVE = re.compile(r"(^|[\s,(])-[\d.]")
+"""A negative margin, indent or spacing moves content out of its place, over what stands around the message."""
 
 _LINK = re.compile(r"(https?://|mailto:|tel:)", re.IGNORECASE)
 _LOADED = re.compile(r"(https?://|cid:)", re.IGNORECASE)
+_WITHIN_MESSAGE = re.compile(r"cid:", re.IGNORECASE)
+"""All that a background may be: from the web it would load with a referrer, which only images can be told not to."""
 _TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9]{0,20})([^<>]*)")
 
 
@@ -97,12 +99,6 @@ def is_bearable(html: str) -> bool:
     return True
 
 
-def _has_too_many_attributes(attributes: str) -> bool:
-    if len(attributes) <= _ATTRIBUTES_PER_TAG:
-        return False
-    return attributes.count("=") + attributes.count(" ") > _ATTRIBUTES_PER_TAG
-
-
 def _filter_attribute(_tag: str, name: str, value: str) -> str | None:
     if name == "style":
         return _harmless_style(value)
@@ -111,8 +107,10 @@ def _filter_attribute(_tag: str, name: str, value: str) -> str | None:
         return None
     if name == "href":
         return value if _LINK.match(value) else None
-    if name in {"src", "background"}:
+    if name == "src":
         return value if _LOADED.match(value) else None
+    if name == "background":
+        return value if _WITHIN_MESSAGE.match(value) else None
     return value
 
 
@@ -125,7 +123,7 @@ def _harmless_style(style: str) -> str | None:
             continue
         if any(call.lower() not in _HARMLESS_CALLS for call in _STYLE_CALL.findall(value)):
             continue
-        if name.startswith(("margin", "text-indent")) and _NEGATIVE.search(value):
+        if name != "vertical-align" and _NEGATIVE.search(value):
             continue
         kept.append(f"{name}: {value}")
     return "; ".join(kept) or None

@@ -191,12 +191,19 @@ def test_what_makes_a_letter_readable_stays() -> None:
 
 
 def test_remote_images_are_shown_only_when_asked_for() -> None:
-    stored = sanitise('<img src="https://x.example/a.png?a=1&b=2" alt="A"><td background="http://x.example/b.png">')
+    stored = sanitise('<img src="https://x.example/a.png?a=1&b=2" alt="A">')
     assert " src=" not in stored
     assert render(stored, remote_content=False, cid_url=lambda _: None) == stored
     shown = render(stored, remote_content=True, cid_url=lambda _: None)
-    assert 'src="https://x.example/a.png?a=1&amp;b=2"' in shown
+    assert 'src="https://x.example/a.png?a=1&amp;b=2" referrerpolicy="no-referrer"' in shown
     assert "data-remote-src" not in shown
+
+
+def test_backgrounds_are_of_the_message_or_none() -> None:
+    html = '<table background="https://x.example/a.png"><tr><td background="cid:b">x</td></tr></table>'
+    shown = render(sanitise(html), remote_content=True, cid_url=lambda _: "/files/b")
+    assert "x.example" not in shown
+    assert '<td background="/files/b">' in shown
 
 
 def test_images_within_the_message_are_shown_by_the_given_links() -> None:
@@ -211,6 +218,60 @@ def test_text_within_an_attribute_is_not_taken_for_a_tag() -> None:
     stored = sanitise("<p title='<img data-remote-src=\"https://evil.example/p.gif\">'>x</p>")
     shown = render(stored, remote_content=True, cid_url=lambda _: None)
     assert "img" not in [tag for tag, _ in tags(shown)]
+
+
+def test_what_looks_like_a_tag_within_an_attribute_means_none_wherever_it_is_put() -> None:
+    stored = sanitise("<p title='</style><img src=x onerror=alert(1)>'>x</p>")
+    assert stored == '<p title="&lt;/style&gt;&lt;img src=x onerror=alert(1)&gt;">x</p>'
+
+
+@pytest.mark.parametrize(
+    "style",
+    [
+        "position: absolute",
+        "position: fixed; top: 0; left: 0; width: 100%; height: 100%; z-index: 2147483647",
+        "z-index: 99999",
+        "margin-top: -500px",
+        "margin: 0 0 -1px -1px",
+        "text-indent: -9999px",
+        "letter-spacing: -1em",
+        "word-spacing: -100px",
+        "transform: translate(-100px, 0)",
+        "visibility: hidden",
+        "opacity: 0",
+        "clip-path: inset(100%)",
+        "content: 'x'",
+        "pointer-events: none",
+        "cursor: none",
+        "animation: x 1s",
+        "--x: y",
+        "background: url(https://x.example/)",
+        "list-style: url(https://x.example/)",
+        "list-style-type: url(https://x.example/)",
+        "width: calc(100vw - 1px)",
+        "color: var(--x)",
+        "font-family: x, url(https://x.example/)",
+        r"posi\tion: fixed",
+        "/**/position: fixed",
+        "color: red /* ",
+        "behavior: url(#x)",
+        "-moz-binding: url(x)",
+    ],
+)
+def test_styles_that_trick_or_load_go(style: str) -> None:
+    assert sanitise(f'<p style="{style}">x</p>') in {
+        "<p>x</p>",
+        '<p style="width: 100%; height: 100%">x</p>',
+    }
+
+
+@pytest.mark.parametrize("style", ["font-family: Arial, -apple-system, 'Segoe UI'", "vertical-align: -2px"])
+def test_styles_of_ordinary_mail_stay(style: str) -> None:
+    assert sanitise(f'<p style="{style}">x</p>') == f'<p style="{style}">x</p>'
+
+
+def test_the_empty_line_that_preformatted_text_begins_with_stays() -> None:
+    assert sanitise("<pre>\n\n  x</pre>") == "<pre>\n\n  x</pre>"
 
 
 def tags(html: str) -> list[tuple[str, list[tuple[str, str | None]]]]:
