@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from uuid import UUID, uuid4
 
 from domain import clock
@@ -93,10 +93,10 @@ def apart(ours: Groups, theirs: Groups) -> frozenset[int]:
     return frozenset(number for group in ours ^ theirs for number in group)
 
 
-def tree_groups(trees: Sequence[object]) -> Groups:
+def tree_groups(trees: Sequence[Any]) -> Groups:
     """The threads of a nested list, as the cases write them."""
 
-    def numbers(tree: object) -> set[int]:
-        return {tree} if isinstance(tree, int) else {each for part in tree for each in numbers(part)}  # type: ignore[attr-defined]  # lists of lists
+    def numbers(tree: Any) -> set[int]:
+        return {tree} if isinstance(tree, int) else {each for part in tree for each in numbers(part)}
 
     return frozenset(frozenset(numbers(tree)) for tree in trees)
