@@ -28,7 +28,6 @@ from tests.support.thread_sets import (
     thread_set,
 )
 
-
 BOTH_HEADERS = (
     "its References name an id that does not exist, and its In-Reply-To the right one: Dovecot reads one of them"
 )
