@@ -20,6 +20,8 @@ class RemoteHeader:
             the UIDNEXT of that moment). A message that was moved here counts as arrived; its date tells it apart.
         addresses: every addr-spec in From, To, Cc, Bcc, Reply-To and Sender, as written.
         references: ids of References, then In-Reply-To, without brackets.
+        may_be_report: it looks like a server's report on mail that was sent, which names whom it concerns in its body
+            alone (`domain.mime.bounces.may_be_report`).
     """
 
     remote_id: str
@@ -29,6 +31,7 @@ class RemoteHeader:
     addresses: tuple[str, ...]
     rfc_message_id: str | None
     references: tuple[str, ...]
+    may_be_report: bool = False
 
 
 @dataclass(frozen=True, slots=True)

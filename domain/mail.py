@@ -82,6 +82,14 @@ class BounceReason(StrEnum):
     OTHER = "OTHER"
 
 
+class Permanence(StrEnum):
+    """Whether it is of use to try an address again."""
+
+    HARD = "HARD"
+    SOFT = "SOFT"
+    DELAYED = "DELAYED"
+
+
 @dataclass(frozen=True, slots=True)
 class DeliveryFailure:
     """What became of a message for one of its recipients.
@@ -101,6 +109,15 @@ class DeliveryFailure:
     is_hard: bool
     is_delayed: bool = False
     diagnostic: str | None = None
+
+    @property
+    def permanence(self) -> Permanence | None:
+        """None of a complaint: the message arrived."""
+        if self.reason is BounceReason.COMPLAINT:
+            return None
+        if self.is_delayed:
+            return Permanence.DELAYED
+        return Permanence.HARD if self.is_hard else Permanence.SOFT
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +180,6 @@ class ParsedMessage:
 
     @property
     def ancestry(self) -> tuple[str, ...]:
-        """Ids of the messages that it continues, oldest first: References, what In-Reply-To adds, what it reports on."""
+        """Ids of the messages that it continues, oldest first: by References, by In-Reply-To, and by what it reports."""
         reported = (self.bounce.rfc_message_id,) if self.bounce and self.bounce.rfc_message_id else ()
         return tuple(dict.fromkeys((*self.references, *self.in_reply_to, *reported)))

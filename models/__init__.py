@@ -3,8 +3,9 @@
 from models.event import AuditEntry, Event
 from models.hiring import Application, Candidate, CandidateEmail, Job, JobMember
 from models.mailbox import FolderState, LedgerEntry, Mailbox, MailboxSearch, MailboxViewer
-from models.message import Attachment, BlobClaim, Message, MessageCandidate, MessageCopy
+from models.message import Attachment, BlobClaim, Bounce, Message, MessageCandidate, MessageCopy
 from models.organisation import Organisation, User, UserAddress
+from models.search import MessageSearch
 from models.thread import RetiredThread, Thread, ThreadCandidate, ThreadKey, ThreadRead, ThreadReader
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Attachment",
     "AuditEntry",
     "BlobClaim",
+    "Bounce",
     "Candidate",
     "CandidateEmail",
     "Event",
@@ -25,6 +27,7 @@ __all__ = [
     "Message",
     "MessageCandidate",
     "MessageCopy",
+    "MessageSearch",
     "Organisation",
     "RetiredThread",
     "Thread",

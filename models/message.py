@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from tortoise import fields
+from tortoise.contrib.postgres.fields import ArrayField
 
 from models.base import Link, Row
 from models.hiring import Candidate, CandidateEmail
@@ -91,6 +92,34 @@ class MessageCandidate(Link):
     class Meta:
         table = "message_candidate"
         unique_together = (("message_id", "candidate_id", "email_id"),)
+
+
+class Bounce(Link):
+    """What a message reports of one that was sent before: that it did not arrive, is late, or was complained of."""
+
+    message: fields.OneToOneRelation[Message] = fields.OneToOneField("models.Message", related_name=False)
+    message_id: UUID
+    organisation: fields.ForeignKeyRelation[Organisation] = fields.ForeignKeyField(
+        "models.Organisation", related_name=False
+    )
+    organisation_id: UUID
+    about: str | None = fields.TextField(null=True)
+    """The Message-ID of the message that it reports on."""
+    about_key: bytes | None = fields.BinaryField(null=True)
+    """The same as `thread_key.key` has it: how the bounces of a message are found."""
+    is_complaint = fields.BooleanField()
+    failures: list[dict[str, Any]] = fields.JSONField()
+    """One for each recipient: {address, status, permanence, reason, diagnostic}."""
+    shown: list[dict[str, Any]] = fields.JSONField(db_default=[])
+    """What of `failures` is told to everybody; written, with the two below, in services.bounces alone."""
+    is_open = fields.BooleanField(db_default=False)
+    """It names nobody but those whom the message itself names: all its readers may read all of it (R3.5)."""
+    told: list[UUID] = ArrayField("uuid", db_default=[])
+    """The users who may read all of it in any case."""
+
+    class Meta:
+        table = "bounce"
+        indexes = (("organisation_id", "about_key"),)
 
 
 class Attachment(Row):

@@ -12,15 +12,25 @@ from domain.access import Reason, Viewer
 from domain.errors import not_found
 from domain.events import EventKind, NewEvent
 from services.deps import Deps
-from services.gate import READABLE_THREAD, seen_candidate
+from services.gate import FULLY_TOLD, READABLE_THREAD, seen_candidate
 from services.paging import Page, Row, Slice, Values, cut, window
 from services.reading import Reader
 from services.unit_of_work import unit_of_work
 
-# Bcc is its sender's alone, and leaves the database for nobody else.
+# Bcc is its sender's alone, and leaves the database for nobody else; so does what a bounce says of it.
 _COLUMNS = f"""
-m.id, m.thread_id, m.direction, m.kind, m.subject, m.sent_at, m.snippet, m.reply_text, m.text, m.rfc_message_id,
-m.has_attachments, m.html IS NOT NULL AS has_html,
+m.id, m.thread_id, m.direction, m.kind, m.sent_at, m.rfc_message_id,
+CASE WHEN {FULLY_TOLD} THEN m.subject ELSE '' END AS subject,
+CASE WHEN {FULLY_TOLD} THEN m.snippet ELSE '' END AS snippet,
+CASE WHEN {FULLY_TOLD} THEN m.reply_text ELSE '' END AS reply_text,
+CASE WHEN {FULLY_TOLD} THEN m.text ELSE '' END AS text,
+m.has_attachments AND {FULLY_TOLD} AS has_attachments, m.html IS NOT NULL AND {FULLY_TOLD} AS has_html,
+CASE WHEN b.message_id IS NOT NULL THEN jsonb_build_object(
+  'about', b.about, 'is_complaint', b.is_complaint,
+  'failures', CASE WHEN {FULLY_TOLD} THEN b.failures ELSE b.shown END,
+  'about_id', (SELECT o.id FROM message o
+                WHERE o.thread_id = m.thread_id AND o.rfc_message_id = b.about AND o.id <> m.id
+                ORDER BY o.direction = 'INBOUND', o.sent_at, o.id LIMIT 1)) END AS bounce,
 CASE WHEN m.sender_user_id = $3 THEN m.people ELSE m.people - 'bcc' END AS people,
 (SELECT coalesce(jsonb_agg(jsonb_build_object('id', c.id, 'external_id', c.external_id, 'name', c.name) ORDER BY c.id),
                  '[]')
@@ -39,7 +49,8 @@ async def message_pages(reader: Reader, thread_ids: Sequence[UUID], page: Page) 
         f"""
         SELECT w.* FROM thread t
          CROSS JOIN LATERAL (
-           SELECT {_COLUMNS} FROM message m WHERE m.thread_id = t.id {walk.where}
+           SELECT {_COLUMNS} FROM message m LEFT JOIN bounce b ON b.message_id = m.id
+            WHERE m.thread_id = t.id {walk.where}
             ORDER BY {walk.order} LIMIT {walk.limit}) w
          WHERE t.id = ANY({values.add(list(thread_ids))}::uuid[]) AND {READABLE_THREAD}
          ORDER BY {walk.order.replace("m.", "w.")}
@@ -54,7 +65,7 @@ async def messages_by_id(reader: Reader, message_ids: Sequence[UUID]) -> dict[UU
     """Messages of threads that the viewer reads; the others are missing."""
     rows = await reader.db.fetch(
         f"""
-        SELECT {_COLUMNS} FROM message m JOIN thread t ON t.id = m.thread_id
+        SELECT {_COLUMNS} FROM message m JOIN thread t ON t.id = m.thread_id LEFT JOIN bounce b ON b.message_id = m.id
          WHERE m.id = ANY($5::uuid[]) AND {READABLE_THREAD}
         """,
         *_values(reader).all,
@@ -67,11 +78,11 @@ async def html_of(reader: Reader, message_ids: Sequence[UUID]) -> dict[UUID, str
     """The HTML bodies of messages that have one and that the viewer reads, as stored."""
     rows = await reader.db.fetch(
         f"""
-        SELECT m.id, m.html FROM message m JOIN thread t ON t.id = m.thread_id
-         WHERE m.id = ANY($3::uuid[]) AND m.html IS NOT NULL AND {READABLE_THREAD}
+        SELECT m.id, m.html
+          FROM message m JOIN thread t ON t.id = m.thread_id LEFT JOIN bounce b ON b.message_id = m.id
+         WHERE m.id = ANY($4::uuid[]) AND m.html IS NOT NULL AND {FULLY_TOLD} AND {READABLE_THREAD}
         """,
-        reader.viewer.organisation_id,
-        reader.principals,
+        *_values(reader).all[:3],
         list(message_ids),
     )
     return {row["id"]: row["html"] for row in rows}
@@ -80,14 +91,14 @@ async def html_of(reader: Reader, message_ids: Sequence[UUID]) -> dict[UUID, str
 async def attachments_of(reader: Reader, message_ids: Sequence[UUID]) -> dict[UUID, list[Row]]:
     """The files within each message, in the message's order."""
     found: dict[UUID, list[Row]] = defaultdict(list)
-    for row in await _attachments(reader, "a.message_id = ANY($3::uuid[])", message_ids):
+    for row in await _attachments(reader, "a.message_id = ANY($4::uuid[])", message_ids):
         found[row["message_id"]].append(row)
     return found
 
 
 async def attachments_by_id(reader: Reader, attachment_ids: Sequence[UUID]) -> dict[UUID, Row]:
     """Files of messages that the viewer reads; the others are missing."""
-    return {row["id"]: row for row in await _attachments(reader, "a.id = ANY($3::uuid[])", attachment_ids)}
+    return {row["id"]: row for row in await _attachments(reader, "a.id = ANY($4::uuid[])", attachment_ids)}
 
 
 async def _attachments(reader: Reader, condition: str, ids: Sequence[UUID]) -> Sequence[Row]:
@@ -95,10 +106,10 @@ async def _attachments(reader: Reader, condition: str, ids: Sequence[UUID]) -> S
         f"""
         SELECT a.id, a.message_id, a.filename, a.content_type, a.size_bytes, a.is_inline, a.content_id
           FROM attachment a JOIN message m ON m.id = a.message_id JOIN thread t ON t.id = m.thread_id
-         WHERE {condition} AND {READABLE_THREAD} ORDER BY a.message_id, a.position
+          LEFT JOIN bounce b ON b.message_id = m.id
+         WHERE {condition} AND {FULLY_TOLD} AND {READABLE_THREAD} ORDER BY a.message_id, a.position
         """,
-        reader.viewer.organisation_id,
-        reader.principals,
+        *_values(reader).all[:3],
         list(ids),
     )
 

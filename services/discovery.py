@@ -95,11 +95,18 @@ async def take_page(
 async def _wanted(
     tx: Transaction, mailbox: Mapping[str, Any], judged: Iterable[tuple[RemoteHeader, Origin | None]]
 ) -> list[tuple[RemoteHeader, Origin]]:
-    """Those with a candidate, within what the owner agreed to."""
+    """Those with a candidate, within what the owner agreed to, and what may be a report on mail to one.
+
+    A report tells in its body alone whom it concerns. It is read in memory and judged again before anything is kept.
+    """
     in_scope = [(header, origin, canonical_addresses(header.addresses)) for header, origin in judged if origin]
     addresses = {address for _, _, found in in_scope for address in found}
     matches = await match_candidates(tx, mailbox["organisation_id"], addresses, excluded=mailbox["excluded"])
-    return [(header, origin) for header, origin, found in in_scope if any(address in matches for address in found)]
+    return [
+        (header, origin)
+        for header, origin, found in in_scope
+        if header.may_be_report or any(address in matches for address in found)
+    ]
 
 
 _SAME_AGAIN = """

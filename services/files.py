@@ -9,7 +9,7 @@ from domain.errors import AppError
 from domain.source import without_traces
 from infra.vault import VaultError
 from services.deps import Deps
-from services.gate import READABLE_THREAD
+from services.gate import FULLY_TOLD, READABLE_THREAD
 from services.viewers import viewers_by_id
 
 LINK_LIFETIME_S = 15 * 60
@@ -21,15 +21,16 @@ _ID_BYTES = 16
 _ATTACHMENT_ROW = f"""
 SELECT a.filename, a.content_type, a.size_bytes, a.blob_key AS key, true AS is_own
   FROM attachment a JOIN message m ON m.id = a.message_id JOIN thread t ON t.id = m.thread_id
- WHERE a.id = $4 AND {READABLE_THREAD} AND $3::uuid IS NOT NULL
+  LEFT JOIN bounce b ON b.message_id = m.id
+ WHERE a.id = $4 AND {READABLE_THREAD} AND {FULLY_TOLD}
 """
 # The viewer's own copy before any other; of several, the oldest.
 _SOURCE_ROW = f"""
 SELECT 'message.eml' AS filename, 'message/rfc822' AS content_type, c.size_bytes, c.source_key AS key,
-       coalesce(b.owner_id = $3, false) AS is_own
-  FROM message m JOIN thread t ON t.id = m.thread_id
-  JOIN message_copy c ON c.message_id = m.id JOIN mailbox b ON b.id = c.mailbox_id
- WHERE m.id = $4 AND {READABLE_THREAD}
+       coalesce(x.owner_id = $3, false) AS is_own
+  FROM message m JOIN thread t ON t.id = m.thread_id LEFT JOIN bounce b ON b.message_id = m.id
+  JOIN message_copy c ON c.message_id = m.id JOIN mailbox x ON x.id = c.mailbox_id
+ WHERE m.id = $4 AND {READABLE_THREAD} AND {FULLY_TOLD}
  ORDER BY is_own DESC, c.id LIMIT 1
 """
 

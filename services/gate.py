@@ -6,6 +6,9 @@ They take placeholders of the viewer's organisation, of their principals, and of
 READABLE_THREAD = "t.organisation_id = $1 AND t.readers && $2::uuid[]"
 """Of a thread `t`: it is the organisation's ($1), and one of its readers is one of the viewer's principals ($2)."""
 
+FULLY_TOLD = "(b.message_id IS NULL OR b.is_open OR coalesce($3 = ANY(b.told), false))"
+"""Of a message whose row of `bounce b`, if any, is joined: the viewer ($3, a user's id or NULL) may read all of it."""
+
 
 def seen_candidate(alias: str, *, every: str, principals: str, organisation: str) -> str:
     """Of a candidate: they are the organisation's, and applied to a job on whose hiring team the viewer is.

@@ -12,7 +12,7 @@ from domain import clock
 from domain.addresses import canonical
 from domain.identity import message_id_key
 from domain.ids import new_id
-from domain.mail import MailAddress, ParsedMessage
+from domain.mail import BounceReport, MailAddress, ParsedMessage
 from infra.db import Transaction
 from services.matching import AddressBook
 
@@ -32,7 +32,10 @@ class RecordedCopy:
 
 
 def addresses_of(message: ParsedMessage) -> set[str]:
-    """The canonical addresses of all headers by which a message is matched (R1.4)."""
+    """The canonical addresses of all headers by which a message is matched (R1.4).
+
+    A bounce is matched as the message that came back would be, and by those whom it did not reach.
+    """
     entries = (
         *message.from_,
         *message.sender,
@@ -41,7 +44,10 @@ def addresses_of(message: ParsedMessage) -> set[str]:
         *message.cc,
         *message.bcc,
     )
-    return {form for entry in entries if entry.address and (form := canonical(entry.address))}
+    written = [entry.address for entry in entries]
+    if message.bounce is not None:
+        written += [*message.bounce.addressees, *(failure.recipient for failure in message.bounce.failures)]
+    return {form for address in written if address and (form := canonical(address))}
 
 
 def people_of(message: ParsedMessage, book: AddressBook) -> dict[str, list[dict[str, Any]]]:
@@ -56,10 +62,10 @@ def people_of(message: ParsedMessage, book: AddressBook) -> dict[str, list[dict[
     }
 
 
-def direction_of(people: dict[str, list[dict[str, Any]]], book: AddressBook) -> str:
-    """INBOUND, OUTBOUND or INTERNAL, by who wrote to whom."""
+def direction_of(message: ParsedMessage, people: dict[str, list[dict[str, Any]]], book: AddressBook) -> str:
+    """INBOUND, OUTBOUND or INTERNAL, by who wrote to whom. A report comes in, also from the own server."""
     senders = people["from"] or people["sender"]
-    if not any(entry["canonical"] in book.internal for entry in senders):
+    if message.bounce is not None or not any(entry["canonical"] in book.internal for entry in senders):
         return "INBOUND"
     recipients = (*people["to"], *people["cc"], *people["bcc"])
     return "INTERNAL" if all(entry["canonical"] in book.internal for entry in recipients) else "OUTBOUND"
@@ -88,6 +94,7 @@ _MESSAGE_COLUMNS = (
     "has_attachments",
     "recorded_at",
 )
+_BOUNCE_COLUMNS = ("message_id", "organisation_id", "about", "about_key", "is_complaint", "failures")
 _ATTACHMENT_COLUMNS = (
     "id",
     "message_id",
@@ -102,9 +109,12 @@ _ATTACHMENT_COLUMNS = (
 
 
 async def write_messages(tx: Transaction, organisation_id: UUID, messages: Sequence[dict[str, Any]]) -> None:
-    """Rows of new messages and their attachments."""
+    """Rows of new messages, of what they report and of their attachments."""
     now = clock.now()
     await tx.insert_many("message", _MESSAGE_COLUMNS, [_message_row(organisation_id, now, m) for m in messages])
+    bounces = [_bounce_row(organisation_id, m["id"], m["parsed"].bounce) for m in messages if m["parsed"].bounce]
+    if bounces:
+        await tx.insert_many("bounce", _BOUNCE_COLUMNS, bounces)
     await tx.insert_many("attachment", _ATTACHMENT_COLUMNS, [row for m in messages for row in _attachment_rows(m)])
 
 
@@ -167,6 +177,26 @@ def _message_row(organisation_id: UUID, now: datetime, message: dict[str, Any]) 
         list(parsed.defects),
         any(not part.is_inline for part in parsed.attachments),
         now,
+    )
+
+
+def _bounce_row(organisation_id: UUID, message_id: UUID, bounce: BounceReport) -> tuple[Any, ...]:
+    return (
+        message_id,
+        organisation_id,
+        bounce.rfc_message_id,
+        message_id_key(bounce.rfc_message_id) if bounce.rfc_message_id else None,
+        bounce.is_complaint,
+        [
+            {
+                "address": failure.recipient,
+                "status": failure.status,
+                "permanence": failure.permanence,
+                "reason": failure.reason.value,
+                "diagnostic": failure.diagnostic,
+            }
+            for failure in bounce.failures
+        ],
     )
 
 

@@ -20,6 +20,7 @@ from domain.mail import ParsedMessage
 from domain.mime.dates import credible_date
 from infra.db import Transaction
 from services.blob_claims import settle
+from services.bounces import disclose_bounces
 from services.deps import Deps
 from services.leases import Lease, hold
 from services.matching import AddressBook, CandidateMatch, address_book
@@ -172,7 +173,8 @@ class _Batch:
     def _add(self, copy: FetchedCopy, matches: frozenset[CandidateMatch], mark: bytes) -> tuple[UUID, UUID]:
         message = copy.message
         people = people_of(message, self.book) | {"bcc": []}
-        sender = next((entry["canonical"] for entry in people["from"]), None)
+        # A server's name under its report is nobody's: it takes part in no thread, and makes none of two.
+        sender = None if message.bounce else next((entry["canonical"] for entry in people["from"]), None)
         thread_id = self.conversations.place(
             Arrival(
                 own_key=message_id_key(message.rfc_message_id) if message.rfc_message_id else None,
@@ -191,7 +193,7 @@ class _Batch:
                 "id": message_id,
                 "thread_id": thread_id,
                 "fingerprint": mark,
-                "direction": direction_of(people, self.book),
+                "direction": direction_of(message, people, self.book),
                 "origin": copy.origin,
                 "people": people,
                 "sent_at": credible_date(message.date, copy.received_at),
@@ -226,6 +228,7 @@ class _Batch:
         await settle(tx, self.blob_keys)
         await self._write_matches(tx)
         touched = {self.conversations.current(thread_id) for thread_id in self.touched}
+        await disclose_bounces(tx, touched)
         await write_summaries(tx, touched)
         await self._announce(await write_readers(tx, touched))
 

@@ -13,9 +13,13 @@ MAX_PARTICIPANTS = 50
 """More are never shown in a list, and a mass mailing must not bloat every page that it is on."""
 
 _MESSAGES = """
-SELECT thread_id, id, sent_at, recorded_at, subject, snippet, people, has_attachments,
-       direction = 'INBOUND' AND origin = 'LIVE' AS is_live_inbound
-  FROM message WHERE thread_id = ANY($1) ORDER BY thread_id, sent_at, id
+SELECT m.thread_id, m.id, m.sent_at, m.recorded_at, m.people, b.message_id IS NOT NULL AS is_bounce,
+       CASE WHEN b.message_id IS NULL OR b.is_open THEN m.subject ELSE '' END AS subject,
+       CASE WHEN b.message_id IS NULL OR b.is_open THEN m.snippet ELSE '' END AS snippet,
+       m.has_attachments AND (b.message_id IS NULL OR b.is_open) AS has_attachments,
+       m.direction = 'INBOUND' AND m.origin = 'LIVE' AS is_live_inbound
+  FROM message m LEFT JOIN bounce b ON b.message_id = m.id
+ WHERE m.thread_id = ANY($1) ORDER BY m.thread_id, m.sent_at, m.id
 """
 _WRITE = """
 UPDATE thread t SET subject = n.subject, snippet = n.snippet, participants = n.participants,
@@ -69,11 +73,12 @@ def _summary(thread_id: UUID, messages: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def _participants(messages: Sequence[Any]) -> list[dict[str, Any]]:
-    """Everyone in From, To and Cc, each once, in the order they came in; never Bcc (R3.5)."""
+    """Everyone in From, To and Cc, each once, in the order they came in; never Bcc (R3.5), nor a server's name."""
     found: dict[str, dict[str, Any]] = {}
     for message in messages:
         people = message["people"]
-        for entry in (*people["from"], *people["to"], *people["cc"]):
+        senders = [] if message["is_bounce"] else people["from"]
+        for entry in (*senders, *people["to"], *people["cc"]):
             known = found.setdefault(entry["canonical"] or entry["raw"], entry)
             if known["name"] is None and entry["name"] is not None:
                 found[entry["canonical"] or entry["raw"]] = {**known, "name": entry["name"]}

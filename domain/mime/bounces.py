@@ -7,7 +7,7 @@ Source: RFC 3464 (delivery status), RFC 5965 (complaints), RFC 6522 (reports); t
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice, pairwise
 
@@ -27,6 +27,20 @@ _FAILURES = 100
 _ADDRESSEES = 1000
 _BLOCKS = 500
 _REPORTS = 5
+
+REPORT_FIELDS = frozenset(
+    {
+        "from",
+        "content-type",
+        "return-path",
+        "auto-submitted",
+        "x-failed-recipients",
+        "x-ms-exchange-message-is-ndr",
+    }
+)
+"""What `may_be_report` looks at."""
+_OTHER_REPORTS = ("disposition-notification", "tlsrpt")
+"""Read receipts (RFC 8098) and reports on encryption (RFC 8460)."""
 
 _DAEMONS = re.compile(
     r"(mailer[-_. ]?daemon|mail-daemon|mdaemon|post[-_.]?master"
@@ -84,6 +98,27 @@ class _Evidence:
     action: str
     status: str
     diagnostic: str
+
+
+def may_be_report(fields: Mapping[str, str]) -> bool:
+    """Whether a message with these header fields may be one that `read_bounce` reads; only its body tells.
+
+    True of every report, and else of little: receipts and the answers of absent people are told apart as far as their
+    headers go.
+
+    Args:
+        fields: values as sent, unfolded, by lower-case name; of REPORT_FIELDS, those that the message has.
+    """
+    if fields.get("x-failed-recipients") or "x-ms-exchange-message-is-ndr" in fields:
+        return True
+    content_type = fields.get("content-type", "").lower()
+    if "multipart/report" in content_type:
+        return not any(other in content_type for other in _OTHER_REPORTS)
+    sender = fields.get("from", "")
+    if _DAEMONS.search(decode_header(sender[:_HEADER_LENGTH].encode()) if "=?" in sender else sender):
+        return True
+    has_null_return_path = fields.get("return-path", "").replace(" ", "") == "<>"
+    return has_null_return_path and not fields.get("auto-submitted", "").strip().lower().startswith("auto-replied")
 
 
 def read_bounce(root: Part, leaves: tuple[Part, ...]) -> BounceReport | None:

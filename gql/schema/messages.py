@@ -11,6 +11,7 @@ from strawberry import enum_value
 from domain.html import render
 from domain.ids import to_global
 from gql.context import Info
+from gql.schema.bounces import Bounce
 from gql.schema.hiring import Candidate
 from gql.schema.node import Node, PageInfo
 from gql.schema.people import Participant
@@ -97,6 +98,9 @@ class Message(Node):
     rfc_message_id: str | None = strawberry.field(
         description="The RFC 5322 Message-ID without angle brackets; null where the message has none."
     )
+    bounce: Bounce | None = strawberry.field(
+        description="What it reports of a message that was sent; null of every message that is no bounce or complaint."
+    )
 
     @strawberry.field(description="The conversation that it is part of.")
     async def thread(self, info: Info) -> Annotated["Thread", strawberry.lazy("gql.schema.threads")]:
@@ -154,6 +158,7 @@ class Message(Node):
             reply_text=row["reply_text"],
             text=row["text"],
             rfc_message_id=row["rfc_message_id"],
+            bounce=Bounce.of(row["bounce"]) if row["bounce"] else None,
         )
 
     @classmethod
@@ -179,6 +184,7 @@ class Message(Node):
             reply_text=unread,
             text=unread,
             rfc_message_id=None,
+            bounce=None,
         )
 
 

@@ -1,4 +1,4 @@
-"""Who is on a message and what does it answer: a few header fields, read in one pass.
+"""Who is on a message, what does it answer, and may it be a report: a few header fields, read in one pass.
 
 A header block is judged in memory and dropped, tens of thousands a second; what matches is parsed in full later. So
 this reader is made for speed and misses nothing: every text that could be an address counts, wherever it stands in an
@@ -9,6 +9,8 @@ import binascii
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
+
+from domain.mime.bounces import REPORT_FIELDS, may_be_report
 
 _FOLD = re.compile(r"\n[ \t]+")
 _ADDRESS_FIELDS = frozenset({"from", "to", "cc", "bcc", "reply-to", "sender"})
@@ -36,6 +38,7 @@ class HeaderFields(NamedTuple):
     addresses: tuple[str, ...]
     rfc_message_id: str | None
     references: tuple[str, ...]
+    may_be_report: bool
 
 
 def read_header_fields(block: bytes) -> HeaderFields:
@@ -46,6 +49,7 @@ def read_header_fields(block: bytes) -> HeaderFields:
     correspondents: list[str] = []
     references = in_reply_to = ""
     message_id: str | None = None
+    of_reports: dict[str, str] = {}
     for line in text.split("\n"):
         name, _, value = line.partition(":")
         name = name.rstrip().lower()
@@ -57,9 +61,13 @@ def read_header_fields(block: bytes) -> HeaderFields:
             references += value
         elif name == "in-reply-to":
             in_reply_to += value
+        if name in REPORT_FIELDS:
+            of_reports.setdefault(name, value)
     addresses = dict.fromkeys(find_addresses(" , ".join(correspondents)))
     answered = dict.fromkeys(_message_ids(references) + _message_ids(in_reply_to))
-    return HeaderFields(tuple(addresses)[:MAX_ADDRESSES], message_id, tuple(answered)[-MAX_REFERENCES:])
+    return HeaderFields(
+        tuple(addresses)[:MAX_ADDRESSES], message_id, tuple(answered)[-MAX_REFERENCES:], may_be_report(of_reports)
+    )
 
 
 def find_addresses(value: str) -> list[str]:

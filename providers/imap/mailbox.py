@@ -24,7 +24,8 @@ HEADER_BYTES = 256 * 1024
 
 _HEADER_ITEMS = (
     b"(UID INTERNALDATE RFC822.SIZE "
-    b"BODY.PEEK[HEADER.FIELDS (FROM TO CC BCC REPLY-TO SENDER MESSAGE-ID IN-REPLY-TO REFERENCES)])"
+    b"BODY.PEEK[HEADER.FIELDS (FROM TO CC BCC REPLY-TO SENDER MESSAGE-ID IN-REPLY-TO REFERENCES "
+    b"CONTENT-TYPE RETURN-PATH AUTO-SUBMITTED X-FAILED-RECIPIENTS X-MS-EXCHANGE-MESSAGE-IS-NDR)])"
 )
 _STATUS_ITEMS = b"(UIDNEXT UIDVALIDITY)"
 _UIDVALIDITY = re.compile(rb"\[UIDVALIDITY (\d{1,10})\]", re.IGNORECASE)
@@ -248,6 +249,7 @@ def _header(items: FetchedItems, uid: int, state: FolderState, baseline: int | N
         addresses=fields.addresses,
         rfc_message_id=fields.rfc_message_id,
         references=fields.references,
+        may_be_report=fields.may_be_report,
     )
 
 
