@@ -5,6 +5,7 @@ nesting and size; run it in a worker process (`infra.parse_pool`) all the same, 
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from domain.addresses import canonical
 from domain.mail import MailAddress, ParsedMessage
@@ -68,7 +69,7 @@ def parse(raw: bytes) -> ParsedMessage:
         cc=envelope.cc,
         bcc=envelope.bcc,
         subject=_one_line(decode_header(root.header("subject") or b""), _SUBJECT_LENGTH),
-        date=read_date(root.header("date")),
+        date=_date(root.headers),
         text=text,
         reply_text=reply,
         snippet=_one_line(reply[: 10 * _SNIPPET_LENGTH], _SNIPPET_LENGTH),
@@ -106,6 +107,12 @@ def _envelope(headers: tuple[tuple[str, bytes], ...]) -> Envelope:
         cc=lists["cc"],
         bcc=lists["bcc"],
     )
+
+
+def _date(headers: tuple[tuple[str, bytes], ...]) -> datetime | None:
+    """Of the first Date header that can be read."""
+    dates = (read_date(value) for name, value in headers if name == "date")
+    return next((date for date in dates if date is not None), None)
 
 
 def _one_line(text: str, length: int) -> str:

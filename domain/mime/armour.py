@@ -13,7 +13,7 @@ from domain.mime.transfer import decode_uu_lines
 _FILES = 100
 _TRIES = 1000
 """Lines that begin like a file; most of them are files."""
-_BEGIN = re.compile(rb"^begin [0-7]{3,4} ([^\r\n]{1,500})\r?\n", re.MULTILINE)
+_BEGIN = re.compile(rb"^begin [0-7]{3,4} ([^\r\n]{0,500})\r?\n", re.MULTILINE)
 _UU_LINE = re.compile(rb"[\x20-\x60]{1,63}[ \t]{0,3}")
 _UU_WRONG_LENGTH = 4
 """Characters that encoders add or drop at the end of a line."""

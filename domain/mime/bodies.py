@@ -114,7 +114,10 @@ def _sort(
     text: list[Part] | None,
     attachments: list[Part],
 ) -> None:
-    """RFC 8621 §4.1.4, but that images are always files. `html` or `text` is None once the other alone is filled."""
+    """RFC 8621 §4.1.4, but that images are always files, and a text sent as a file is one even where it is shown too.
+
+    `html` or `text` is None once the other alone is filled.
+    """
     html_before, text_before = len(html or ()), len(text or ())
     for place, part in enumerate(parts):
         content_type = part.type.value
@@ -122,9 +125,13 @@ def _sort(
             subtype = content_type.partition("/")[2]
             within = in_alternative or subtype == "alternative"
             _sort(part.parts, subtype, in_alternative=within, html=html, text=text, attachments=attachments)
-        elif not _is_body(part, multipart, place):
+            continue
+        is_body = _is_body(part, multipart, place)
+        if not is_body or part.disposition.parameters.get("filename"):
             attachments.append(part)
-        elif multipart == "alternative":
+        if not is_body:
+            continue
+        if multipart == "alternative":
             _put(part, text if content_type == "text/plain" else html)
         else:
             if in_alternative and content_type == "text/plain":

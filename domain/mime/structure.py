@@ -23,11 +23,18 @@ _HEADERS_PER_PART = 1000
 _PARTS = 1000
 _DEPTH = 24
 _BROKEN_LINES = 3
+_UNFOLDED_LINES = 40
+"""So many lines a header may have that lost the white space before its continuations; long signatures have."""
 _LOOKED_AT_BYTES = 200
+_NOTE_FOR_OLD_READERS = b"MIME"
+"""What stands before the parts names what the reader's program does not know, in any language."""
 _BOUNDARY_LENGTH = 256
 """RFC 2046 allows 70; longer ones are seen."""
 
 _HEADER_LINE = re.compile(rb"([!-9;-~]{1,200})[ \t]*:")
+_USUAL_HEADER = re.compile(
+    rb"(?:from|to|subject|date|message-id|received|mime-version|content-type)[ \t]*:", re.IGNORECASE
+)
 _LINE_FEED, _CARRIAGE_RETURN = b"\n\r"
 
 
@@ -123,6 +130,8 @@ def _read_part(section: _Section, budget: _Budget, *, depth: int, default_type: 
             budget.defects.add("nested_too_deep")
         else:
             children = _read_children(body, boundary, budget, depth=depth + 1, default_type=child_default)
+        if children and (first := _part_without_boundary(headers, body, boundary)) is not None:
+            children = (first, *children)
     return Part(headers, b"" if children else body.bytes, children, default_type)
 
 
@@ -142,22 +151,57 @@ def _read_children(
     return tuple(children)
 
 
+def _part_without_boundary(headers: tuple[tuple[str, bytes], ...], body: _Section, boundary: bytes) -> Part | None:
+    """The first part where the line before it is missing: then its headers stand among those of the whole."""
+    types = (value for name, value in headers if name == "content-type")
+    own = next((value for value in types if not read_parameterised(value).value.startswith("multipart/")), None)
+    if own is None:
+        return None
+    first_line = next((start for start, _, _ in _boundary_lines(body, b"--" + boundary)), body.start)
+    content = body.raw[body.start : _before_line_end(body.raw, body.start, first_line)]
+    if not content.strip() or _NOTE_FOR_OLD_READERS in content[:_LOOKED_AT_BYTES]:
+        return None
+    encodings = [header for header in headers if header[0] == "content-transfer-encoding"]
+    return Part((("content-type", own), *encodings), content)
+
+
 def _sections(body: _Section, boundary: bytes, budget: _Budget) -> list[_Section]:
-    """What stands between the boundary lines; the last runs to the end where the closing line is missing."""
+    """What stands between the boundary lines; the last runs to the end where the closing line is missing.
+
+    A multipart within that has the same boundary, as some programs wrote them, is one section up to its closing line.
+    """
     sections: list[_Section] = []
     start: int | None = None
-    for line_start, line_end, closes in _boundary_lines(body, b"--" + boundary):
-        if start is not None:
-            sections.append(_Section(body.raw, start, _before_line_end(body.raw, start, line_start)))
-        start = line_end
-        if closes:
-            return sections
-        if len(sections) > budget.parts:
+    nested, since = 0, body.start
+    for count, (line_start, line_end, closes) in enumerate(_boundary_lines(body, b"--" + boundary)):
+        if start is not None and not closes and nested < _DEPTH:
+            nested += _is_multipart_with(boundary, _Section(body.raw, since, line_start))
+        since = line_end
+        if nested:
+            nested -= closes
+        else:
+            if start is not None:
+                sections.append(_Section(body.raw, start, _before_line_end(body.raw, start, line_start)))
+            start = line_end
+            if closes:
+                return sections
+        if count > budget.parts:
             break
     if start is not None:
         budget.defects.add("not_closed")
         sections.append(_Section(body.raw, start, body.end))
     return sections
+
+
+def _is_multipart_with(boundary: bytes, section: _Section) -> bool:
+    """Whether the headers between two boundary lines announce parts that are between such lines too."""
+    if section.raw.find(boundary, section.start, section.end) < 0:
+        return False
+    headers, _ = _read_header_block(section, _Budget())
+    content_type = _content_type(headers, "text/plain")
+    return (
+        content_type.value.startswith("multipart/") and content_type.parameters.get("boundary", "").encode() == boundary
+    )
 
 
 def _boundary_lines(body: _Section, delimiter: bytes) -> Iterator[tuple[int, int, bool]]:
@@ -241,11 +285,12 @@ def _is_empty_line(raw: bytes, position: int) -> bool:
 
 
 def _headers_go_on(raw: bytes, position: int, end: int) -> bool:
-    """Whether a header follows within a few lines: then the line before was a broken one, not the body's first."""
-    for _ in range(_BROKEN_LINES):
+    """Whether a header follows soon, or a usual one a little later: then the line before is not the body's first."""
+    for count in range(_UNFOLDED_LINES):
         if position >= end or _is_empty_line(raw, position):
             return False
-        if _HEADER_LINE.match(raw, position, end) and raw[position : position + 4].lower() != b"http":
+        header = _HEADER_LINE if count < _BROKEN_LINES else _USUAL_HEADER
+        if header.match(raw, position, end) and raw[position : position + 4].lower() != b"http":
             return True
         position = _end_of_line(raw, position, end)
     return False
@@ -257,10 +302,11 @@ def _after_empty_line(raw: bytes, position: int, end: int) -> int:
 
 
 def _content_type(headers: tuple[tuple[str, bytes], ...], default_type: str) -> ParameterisedValue:
-    value = next((value for header, value in headers if header == "content-type"), None)
-    if value is None:
+    """Of several the first that announces parts, else the first."""
+    found = [read_parameterised(value) for header, value in headers if header == "content-type"]
+    if not found:
         return ParameterisedValue(default_type, {})
-    read = read_parameterised(value)
+    read = next((one for one in found if one.value.startswith("multipart/")), found[0])
     main, slash, sub = read.value.partition("/")
     if not main or not slash or not sub or " " in read.value:
         return ParameterisedValue(default_type if not main else "text/plain", read.parameters)
