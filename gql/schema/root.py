@@ -18,6 +18,7 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types.execution import ExecutionContext
 
 from gql.errors import translated
+from gql.execution import CompiledExecutor
 from gql.operations import KnownDocuments, OperationScope
 from gql.resolvers import changing, following, reading
 from gql.schema.events import (
@@ -208,6 +209,7 @@ def build_schema() -> PostroomSchema:
         subscription=Subscription,
         types=shown,
         extensions=[OperationScope, KnownDocuments],
+        execution_context_class=CompiledExecutor,
         config=StrawberryConfig(disable_field_suggestions=True, scalar_map=SCALARS),
     )
     executable = schema._schema  # noqa: SLF001 - the executable schema has no public name
