@@ -96,6 +96,9 @@ class MailSession(Protocol):
         Args:
             scope: how far back.
             cursors: as stored for news; they tell what has arrived since connecting. Without them nothing has.
+
+        Raises:
+            FolderRefused: at the end, as `discover`.
         """
 
 

@@ -3,9 +3,11 @@
 from collections import Counter
 from contextlib import aclosing
 from typing import Any
+from uuid import UUID
 
 from domain import clock
 from domain.addresses import base, canonical
+from domain.errors import FolderRefused
 from providers.base import MailSession, Scope
 from services.deps import Deps
 from services.discovery import CLOCK_SKEW, history_of, take_page
@@ -15,6 +17,8 @@ from services.matching import canonical_addresses
 REPEAT_AFTER_S = 900
 """A provider's search index lags behind its mail, so every search is repeated once."""
 ROUNDS = 2
+RETRY_S = 60
+"""When a search is run again that could not look into every folder."""
 _AT_ONCE = 50
 """Addresses in one search."""
 
@@ -43,13 +47,27 @@ async def run_due_search(deps: Deps, lease: Lease, mailbox: dict[str, Any], sess
     scope = Scope(history.oldest if history.reads_history else history.connected_at - CLOCK_SKEW)
     found: Counter[str] = Counter()
     cursors = {row["folder"]: row["live_cursor"] for row in folders}
-    async with aclosing(session.search([row["address"] for row in rows], scope, cursors=cursors)) as pages:
-        async for page in pages:
-            await take_page(deps, lease, mailbox, page, found_by="search")
-            for header in page.headers:
-                found.update({base(address) for address in canonical_addresses(header.addresses)})
+    try:
+        async with aclosing(session.search([row["address"] for row in rows], scope, cursors=cursors)) as pages:
+            async for page in pages:
+                await take_page(deps, lease, mailbox, page, found_by="search")
+                for header in page.headers:
+                    found.update({base(address) for address in canonical_addresses(header.addresses)})
+    except FolderRefused:
+        await _postpone(deps, lease, [row["id"] for row in rows])
+        return True
     counts = [found[base(canonical(row["address"]) or "")] for row in rows]
     async with deps.db.transaction() as tx:
         await hold(tx, lease)
         await tx.execute(_DONE, [row["id"] for row in rows], counts, clock.now(), ROUNDS, REPEAT_AFTER_S)
     return True
+
+
+async def _postpone(deps: Deps, lease: Lease, ids: list[UUID]) -> None:
+    async with deps.db.transaction() as tx:
+        await hold(tx, lease)
+        await tx.execute(
+            "UPDATE mailbox_search SET due_at = now() + make_interval(secs => $2) WHERE id = ANY($1)",
+            ids,
+            RETRY_S,
+        )

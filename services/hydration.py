@@ -141,13 +141,14 @@ async def _unclaim(deps: Deps, lease: Lease, entries: Sequence[_Entry]) -> None:
 async def _settle_unfetched(
     deps: Deps, lease: Lease, by_ref: dict[tuple[str, str], _Entry], fetched: Sequence[FetchedMessage]
 ) -> list[FetchedMessage]:
-    """Takes out what is gone, too large or refused; gives back what can be read.
+    """Takes out what is gone, too large, refused or out of reach; gives back what can be read.
 
     What is gone from its place was deleted, or moved and then is found there by the next discovery.
     """
     large = [message for message in fetched if message.too_large]
     refused = [message for message in fetched if message.refused]
-    gone = [message for message in fetched if message.raw is None and message not in (*large, *refused)]
+    unreachable = [message for message in fetched if message.unreachable]
+    gone = [message for message in fetched if message.raw is None and message not in (*large, *refused, *unreachable)]
     if gone or large:
         async with deps.db.transaction() as tx:
             await hold(tx, lease)
@@ -159,7 +160,20 @@ async def _settle_unfetched(
             )
     if refused:
         await _count_failures(deps, lease, _ids(by_ref, refused))
+    if unreachable:
+        await _postpone(deps, lease, _ids(by_ref, unreachable))
     return [message for message in fetched if message.raw is not None]
+
+
+async def _postpone(deps: Deps, lease: Lease, ids: list[int]) -> None:
+    async with deps.db.transaction() as tx:
+        await hold(tx, lease)
+        await tx.execute(
+            "UPDATE ledger_entry SET attempts = attempts - 1, next_attempt_at = now() + make_interval(secs => $2) "
+            "WHERE id = ANY($1)",
+            ids,
+            RETRY_S,
+        )
 
 
 async def _read(

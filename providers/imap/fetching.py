@@ -26,7 +26,7 @@ async def fetch_messages(
         state = await mailbox.keep_open(folder) if folder else None
         if folder is None or state is None:
             for ref in wanted:
-                yield FetchedMessage(ref, None)
+                yield _lost(mailbox, ref)
             continue
         async for message in _fetch_from(mailbox, folder, state, wanted, max_message_bytes):
             yield message
@@ -57,7 +57,12 @@ async def _fetch_from(
             if await _holds_still(mailbox, folder, state):
                 yield await _fetch_in_slices(mailbox, present[uid], uid, max_message_bytes)
             else:
-                yield FetchedMessage(present[uid], None)
+                yield _lost(mailbox, present[uid])
+
+
+def _lost(mailbox: RemoteMailbox, ref: RemoteRef) -> FetchedMessage:
+    """Its folder is gone, or numbered anew, or was not opened: only the last may pass."""
+    return FetchedMessage(ref, None, unreachable=ref.folder in mailbox.refused)
 
 
 async def _holds_still(mailbox: RemoteMailbox, folder: Folder, state: FolderState) -> bool:
@@ -94,7 +99,7 @@ async def _fetch_together(
     """
     if not await _holds_still(mailbox, folder, state):
         for uid, ref in refs.items():
-            yield uid, FetchedMessage(ref, None)
+            yield uid, _lost(mailbox, ref)
         return
     found, is_complete = await mailbox.bodies(refs, total_bytes=2 * BATCH_BYTES)
     for uid, ref in refs.items():

@@ -38,6 +38,25 @@ class _Stretch:
     is_renumbered: bool
 
 
+class _PassedOver:
+    """The folders that the server would not open, for no lasting reason, while one pass went over the mailbox.
+
+    A pass keeps count by itself: the session may have opened such a folder again since, for somebody else.
+    """
+
+    def __init__(self) -> None:
+        self.folders: set[str] = set()
+
+    def tell(self) -> None:
+        """Raises FolderRefused where there are any: the pass has not seen everything."""
+        if self.folders:
+            raise FolderRefused(
+                ErrorCode.CONNECTION_REFUSED,
+                "The mail server does not open one of the folders.",
+                hint="The other folders are read. If it stays so, open the folder in a mail program.",
+            )
+
+
 class IMAPSession:
     """`providers.base.MailSession` over one connection."""
 
@@ -72,20 +91,16 @@ class IMAPSession:
         looked = await self._mailbox.look()
         # A hint that names none of the folders read (the inbox, where All Mail is read) means: look at all.
         hinted = [each for each in looked if folders is None or each[0].name in folders] or looked
+        passed_over = _PassedOver()
         pages = (
-            self._history([folder for folder, _ in hinted], cursors, scope.oldest if scope else None)
+            self._history([folder for folder, _ in hinted], cursors, scope.oldest if scope else None, passed_over)
             if want == "history"
-            else self._news(hinted, cursors)
+            else self._news(hinted, cursors, passed_over)
         )
         async with aclosing(pages):
             async for page in pages:
                 yield page
-        if self._mailbox.refused.intersection(folder.name for folder, _ in hinted):
-            raise FolderRefused(
-                ErrorCode.CONNECTION_REFUSED,
-                "The mail server does not open one of the folders.",
-                hint="The other folders are read. If it stays so, open the folder in a mail program.",
-            )
+        passed_over.tell()
 
     async def fetch(self, refs: Sequence[RemoteRef]) -> AsyncGenerator[FetchedMessage, None]:
         async for message in fetch_messages(self._mailbox, refs, max_message_bytes=self._max_message_bytes):
@@ -94,8 +109,9 @@ class IMAPSession:
     async def search(
         self, addresses: Sequence[str], scope: Scope, *, cursors: Mapping[str, FolderCursor] | None = None
     ) -> AsyncGenerator[DiscoveredPage, None]:
+        passed_over = _PassedOver()
         for folder, _ in await self._mailbox.look():
-            state = await self._open(folder)
+            state = await self._open(folder, passed_over)
             if state is None:
                 continue
             found: set[int] = set()
@@ -107,33 +123,39 @@ class IMAPSession:
             waiting = sorted(found)
             while waiting:
                 uids, waiting = waiting[-HEADERS_PER_PAGE:], waiting[:-HEADERS_PER_PAGE]
-                if not await self._still_open(folder, state):
+                if not await self._still_open(folder, state, passed_over):
                     break
                 headers = _within(await self._mailbox.headers(uids, state, baseline=baseline), scope.oldest)
                 yield DiscoveredPage(folder.name, tuple(reversed(headers)), {}, len(uids), len(waiting))
+        passed_over.tell()
 
     # --- Within ---
 
     async def _news(
-        self, looked: Sequence[tuple[Folder, FolderState | None]], cursors: Mapping[str, FolderCursor]
+        self,
+        looked: Sequence[tuple[Folder, FolderState | None]],
+        cursors: Mapping[str, FolderCursor],
+        passed_over: _PassedOver,
     ) -> AsyncGenerator[DiscoveredPage, None]:
         for folder, told in looked:
             stored = cursors.get(folder.name)
             if not _nothing_new(stored, told):
-                async with aclosing(self._live(folder, stored)) as pages:
+                async with aclosing(self._live(folder, stored, passed_over)) as pages:
                     async for page in pages:
                         yield page
 
-    async def _live(self, folder: Folder, stored: FolderCursor | None) -> AsyncGenerator[DiscoveredPage, None]:
+    async def _live(
+        self, folder: Folder, stored: FolderCursor | None, passed_over: _PassedOver
+    ) -> AsyncGenerator[DiscoveredPage, None]:
         """What came since, oldest first. The state is read before anything is fetched; `n:*` is never asked."""
-        state = await self._open(folder)
+        state = await self._open(folder, passed_over)
         if state is None:
             return
         cursor = IMAPCursor.from_stored(stored, state)
         waiting = await self._mailbox.uids(cursor.live, state.uidnext - 1)
         while waiting:
             uids, waiting = waiting[:HEADERS_PER_PAGE], waiting[HEADERS_PER_PAGE:]
-            if not await self._still_open(folder, state):
+            if not await self._still_open(folder, state, passed_over):
                 return
             headers = await self._mailbox.headers(uids, state, baseline=cursor.baseline)
             cursor = cursor.after_live(uids[-1] + 1 if waiting else state.uidnext)
@@ -143,7 +165,11 @@ class IMAPSession:
             yield DiscoveredPage(folder.name, (), final.stored(), 0, 0)
 
     async def _history(
-        self, folders: Sequence[Folder], cursors: Mapping[str, FolderCursor], oldest: datetime | None
+        self,
+        folders: Sequence[Folder],
+        cursors: Mapping[str, FolderCursor],
+        oldest: datetime | None,
+        passed_over: _PassedOver,
     ) -> AsyncGenerator[DiscoveredPage, None]:
         """What was there when the mailbox was connected, newest first, as far back as the scope goes.
 
@@ -152,17 +178,20 @@ class IMAPSession:
         stretches = [
             stretch
             for folder in folders
-            if folder.name in cursors and (stretch := await self._stretch(folder, cursors[folder.name], oldest))
+            if folder.name in cursors
+            and (stretch := await self._stretch(folder, cursors[folder.name], oldest, passed_over))
         ]
         for position, stretch in enumerate(stretches):
             elsewhere = sum(len(later.waiting) for later in stretches[position + 1 :])
-            async with aclosing(self._read_stretch(stretch, elsewhere, oldest)) as pages:
+            async with aclosing(self._read_stretch(stretch, elsewhere, oldest, passed_over)) as pages:
                 async for page in pages:
                     yield page
 
-    async def _stretch(self, folder: Folder, stored: FolderCursor, oldest: datetime | None) -> _Stretch | None:
+    async def _stretch(
+        self, folder: Folder, stored: FolderCursor, oldest: datetime | None, passed_over: _PassedOver
+    ) -> _Stretch | None:
         """What is to be read of a folder's history; None where the server refuses the folder."""
-        state = await self._open(folder)
+        state = await self._open(folder, passed_over)
         if state is None:
             return None
         cursor = IMAPCursor.from_stored(stored, state)
@@ -174,12 +203,12 @@ class IMAPSession:
         )
 
     async def _read_stretch(
-        self, stretch: _Stretch, elsewhere: int, oldest: datetime | None
+        self, stretch: _Stretch, elsewhere: int, oldest: datetime | None, passed_over: _PassedOver
     ) -> AsyncGenerator[DiscoveredPage, None]:
         folder, state, cursor, waiting = stretch.folder, stretch.state, stretch.cursor, stretch.waiting
         while waiting:
             uids, waiting = waiting[-HEADERS_PER_PAGE:], waiting[:-HEADERS_PER_PAGE]
-            if not await self._still_open(folder, state):
+            if not await self._still_open(folder, state, passed_over):
                 return
             headers = await self._mailbox.headers(uids, state, baseline=cursor.baseline)
             kept = _within(headers, oldest)
@@ -190,15 +219,19 @@ class IMAPSession:
         if stretch.is_renumbered:
             yield DiscoveredPage(folder.name, (), cursor.stored(), 0, elsewhere)
 
-    async def _open(self, folder: Folder) -> FolderState | None:
+    async def _open(self, folder: Folder, passed_over: _PassedOver | None = None) -> FolderState | None:
         state = await self._mailbox.open(folder)
         if state is None:
             log.warning("imap_folder_refused")
+            if passed_over is not None and folder.name in self._mailbox.refused:
+                passed_over.folders.add(folder.name)
         return state
 
-    async def _still_open(self, folder: Folder, state: FolderState) -> bool:
+    async def _still_open(self, folder: Folder, state: FolderState, passed_over: _PassedOver) -> bool:
         """Between two pages the caller may have used the session for another folder; the UIDs must hold still."""
         present = await self._mailbox.keep_open(folder)
+        if present is None and folder.name in self._mailbox.refused:
+            passed_over.folders.add(folder.name)
         return present is not None and present.uidvalidity == state.uidvalidity
 
 
