@@ -6,6 +6,10 @@ that it has heard of, so messages may arrive in any order, and a late parent fin
 References are only claims, and anybody can write any. So a message joins a thread only where the two are about the
 same candidate, and two threads become one only where the sender of the message between them takes part in both and
 both are about a common candidate (R3.4): a forged header opens nothing.
+
+Where no reference leads anywhere, the mailbox's own server is asked: it may know the message's place by means that the
+message itself does not show. It is a witness, no authority: some servers join by subject, so it never makes one thread
+of two, and where it has put several threads into one conversation it has told nothing (docs/adr/0011).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +18,14 @@ from datetime import datetime
 from uuid import UUID
 
 from domain.ids import new_id
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderThread:
+    """A conversation as the server of one mailbox groups it; in any other mailbox its id means nothing."""
+
+    mailbox_id: UUID
+    id: str
 
 
 @dataclass(slots=True)
@@ -40,6 +52,7 @@ class Arrival:
         own_key: its own Message-ID's key; None where it has none.
         reference_keys: of the messages it continues, oldest first.
         people: canonical addresses of its sender and visible recipients.
+        provider_thread: where the server of the mailbox that it came from has put it; None where that is not told.
     """
 
     own_key: bytes | None
@@ -48,6 +61,7 @@ class Arrival:
     sender: str | None
     people: frozenset[str]
     at: datetime
+    provider_thread: ProviderThread | None = None
 
 
 class Conversations:
@@ -61,12 +75,13 @@ class Conversations:
         self.learned: list[tuple[UUID, bytes]] = []
         """Thread and key, where a thread did not know of it before."""
         self._by_key: dict[bytes, set[UUID]] = {}
+        self._by_provider_thread: dict[ProviderThread, set[UUID]] = {}
         for thread in known:
             self._add(thread)
 
     def place(self, arrival: Arrival) -> UUID:
         """The thread of a message; makes one, or merges several into one, where that is right."""
-        near = self._near(arrival)
+        near = self._near(arrival) or self._witnessed(arrival)
         thread = near[0] if near else self._create(arrival)
         for other in near[1:]:
             if other.id in self.threads and thread.id in self.threads and _may_merge(arrival, thread, other):
@@ -75,7 +90,13 @@ class Conversations:
         thread.people |= arrival.people
         for key in (*arrival.reference_keys, *([arrival.own_key] if arrival.own_key else [])):
             self._learn(thread, key)
+        if arrival.provider_thread is not None:
+            self.hear(arrival.provider_thread, thread.id)
         return thread.id
+
+    def hear(self, provider_thread: ProviderThread, thread_id: UUID) -> None:
+        """Takes note that a copy of a message of this thread lies in this conversation of a mailbox."""
+        self._by_provider_thread.setdefault(provider_thread, set()).add(thread_id)
 
     def current(self, thread_id: UUID) -> UUID:
         """Where a thread is now, after the merges so far."""
@@ -93,6 +114,19 @@ class Conversations:
                 if thread.candidate_ids & arrival.candidate_ids:
                     found.setdefault(thread.id, thread)
         return list(found.values())
+
+    def _witnessed(self, arrival: Arrival) -> list[KnownThread]:
+        """The one thread that the server puts the message with, if it is about the same candidate; else none.
+
+        With several of ours in one conversation, the server joins by something else than who answers whom.
+        """
+        if arrival.provider_thread is None:
+            return []
+        named = {self.current(thread_id) for thread_id in self._by_provider_thread.get(arrival.provider_thread, ())}
+        if len(named) != 1:
+            return []
+        thread = self.threads.get(named.pop())
+        return [thread] if thread is not None and thread.candidate_ids & arrival.candidate_ids else []
 
     def _create(self, arrival: Arrival) -> KnownThread:
         thread = KnownThread(new_id(), arrival.at, set(), set())
