@@ -180,6 +180,6 @@ class ParsedMessage:
 
     @property
     def ancestry(self) -> tuple[str, ...]:
-        """Ids of the messages that it continues, oldest first: by References, by In-Reply-To, and by what it reports."""
+        """Ids of the messages that it continues, oldest first: by References, In-Reply-To, and what it reports."""
         reported = (self.bounce.rfc_message_id,) if self.bounce and self.bounce.rfc_message_id else ()
         return tuple(dict.fromkeys((*self.references, *self.in_reply_to, *reported)))

@@ -28,6 +28,7 @@ class World:
     mailbox: UUID
     letter: Letter
     attachment: UUID
+    bounce: Letter
 
 
 async def _world(api: API, firm: Firm, visibility: str) -> World:
@@ -43,6 +44,7 @@ async def _world(api: API, firm: Firm, visibility: str) -> World:
     letter = await firm.letter(
         ana, to=[participant], mailboxes=[mailbox], files=[("cv.pdf", b"%PDF", None)], visibility=visibility
     )
+    bounce = await firm.letter(ana, to=[participant], thread_id=letter.thread_id, reports=(letter, [ana.address]))
     other = await Firm.open(firm.deps, "Globex")
     stranger = await other.colleague("Admin", "ADMIN")
     twin = await other.applicant("Ana", await other.job("Baker", stranger))
@@ -53,7 +55,7 @@ async def _world(api: API, firm: Firm, visibility: str) -> World:
     viewers["service"] = await api.service(firm.id)
     async with api.deps.db.snapshot() as snapshot:
         attachment = await snapshot.fetch_value("SELECT id FROM attachment WHERE message_id = $1", letter.id)
-    return World(api, viewers, job, ana, mailbox, letter, attachment)
+    return World(api, viewers, job, ana, mailbox, letter, attachment, bounce)
 
 
 @pytest.fixture
@@ -99,6 +101,19 @@ async def _on_the_record(world: World, viewer: Viewer) -> bool:
         id=to_global("candidate", world.ana.id),
     )
     return found["candidate"] is not None and bool(found["candidate"]["threads"]["edges"])
+
+
+async def _reported_on(world: World, viewer: Viewer) -> bool:
+    """Whether the viewer comes to the message by its bounce."""
+    found = await world.api.get(
+        viewer,
+        "query($id: ID!) { node(id: $id) { ... on Message { bounce { aboutRfcMessageId about { id } } } } }",
+        id=to_global("message", world.bounce.id),
+    )
+    if found["node"] is None:
+        return False
+    assert found["node"]["bounce"]["aboutRfcMessageId"] == f"{world.letter.id.hex}@mail.example"
+    return bool(found["node"]["bounce"]["about"] == {"id": to_global("message", world.letter.id)})
 
 
 async def _counted(world: World, viewer: Viewer) -> bool:
@@ -155,6 +170,7 @@ PATHS: dict[str, Callable[[World, Viewer], Awaitable[bool]]] = {
     "node of the thread": _by_node("thread", lambda world: world.letter.thread_id),
     "node of the message": _by_node("message", lambda world: world.letter.id),
     "node of the attachment": _by_node("attachment", lambda world: world.attachment),
+    "message that a bounce is about": _reported_on,
     "candidate.threads": _on_the_record,
     "unreadThreadCount": _counted,
     "link to the attachment": _linked(attachment_url, lambda world: world.attachment),

@@ -21,6 +21,21 @@ def private_letter(address: str) -> bytes:
     return raw.replace(b"@mail.example>", b"@zanzibar.example>")
 
 
+def private_bounce(address: str) -> bytes:
+    """Nothing in its headers tells whom it is about: it is read, in memory, to see that it is nobody's."""
+    return (
+        (
+            f"Return-Path: <>\nFrom: MAILER-DAEMON@acme.example\nTo: {address}\nSubject: zanzibar-subject\n"
+            "Message-ID: <bounce@zanzibar.example>\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\n"
+            "\n--b\n\nzanzibar-body\n--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; acme.example\n\n"
+            "Final-Recipient: rfc822; aunt@zanzibar.example\nAction: failed\nStatus: 5.1.1\n"
+            "\n--b\nContent-Type: message/rfc822\n\n"
+        ).encode()
+        + private_letter("aunt@zanzibar.example")
+        + b"\n--b--\n"
+    )
+
+
 async def everything_stored(deps: Deps) -> str:
     """Every row of every table, as text."""
     async with deps.db.snapshot() as snapshot:
@@ -59,6 +74,7 @@ async def test_private_mail_leaves_no_trace(
     await run_mailbox(office.deps, mailbox)
     mail_server.deliver(address, private_letter(address))
     mail_server.deliver(address, private_letter(address), "Sent")
+    mail_server.deliver(address, private_bounce(address))
     await run_mailbox(office.deps, mailbox)
 
     stored = await everything_stored(office.deps)
@@ -76,4 +92,5 @@ async def test_private_mail_leaves_no_trace(
     found = [(place, secret) for place, text in places.items() for secret in SECRETS if secret.encode() in text]
     assert found == [], json.dumps(found)
     counted = await office.rows("SELECT sum(scanned)::int AS scanned FROM folder_state")
-    assert counted[0]["scanned"] == 4
+    assert counted[0]["scanned"] == 5
+    assert await office.rows("SELECT id FROM ledger_entry") == []

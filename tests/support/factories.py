@@ -8,8 +8,10 @@ from uuid import UUID
 
 from domain.addresses import base, canonical
 from domain.events import EventKind, NewEvent, Origin, position_now
+from domain.identity import message_id_key
 from domain.ids import new_id
 from infra.blobs import blob_key
+from services.bounces import disclose_bounces
 from services.deps import Deps
 from services.readers import write_readers
 from services.thread_summaries import write_summaries
@@ -195,11 +197,13 @@ class Firm:
         visibility: str = "SHARED",
         origin: Origin = Origin.LIVE,
         forwarded_from: UUID | None = None,
+        reports: tuple[Letter, Sequence[str]] | None = None,
     ) -> Letter:
         """A message on the record of the applicants, from the first of them unless told, with all that follows.
 
         Args:
             files: name, content and content id (which makes it inline) of each.
+            reports: it is a bounce of that letter, which did not reach those addresses.
         """
         written_by = sender or applicants[0]
         letter = Letter(new_id(), thread_id or new_id())
@@ -254,6 +258,9 @@ class Firm:
                     for mailbox_id in mailboxes
                 ],
             )
+            if reports is not None:
+                await _report(work, letter, *reports)
+            await disclose_bounces(work.tx, [letter.thread_id])
             await write_summaries(work.tx, [letter.thread_id])
             await write_readers(work.tx, [letter.thread_id])
             work.announce(
@@ -326,3 +333,31 @@ class Firm:
                 for number, ((name, content, content_id), key) in enumerate(zip(files, keys, strict=True))
             ],
         )
+
+
+async def _report(work: UnitOfWork, letter: Letter, about: Letter, addresses: Sequence[str]) -> None:
+    about_id = f"{about.id.hex}@mail.example"
+    await work.tx.execute("UPDATE message SET kind = 'BOUNCE' WHERE id = $1", letter.id)
+    await work.tx.insert_many(
+        "bounce",
+        ("message_id", "organisation_id", "about", "about_key", "is_complaint", "failures"),
+        [
+            (
+                letter.id,
+                work.organisation_id,
+                about_id,
+                message_id_key(about_id),
+                False,
+                [
+                    {
+                        "address": address,
+                        "status": "5.1.1",
+                        "permanence": "HARD",
+                        "reason": "USER_UNKNOWN",
+                        "diagnostic": f"550 5.1.1 {address}: unknown",
+                    }
+                    for address in addresses
+                ],
+            )
+        ],
+    )
