@@ -1,0 +1,59 @@
+"""What is kept of a message so that a search finds it?
+
+A PostgreSQL `tsvector` in its text form: each word of the subject, of the people whom all of its readers are shown, and
+of the body, with its positions. Bcc is no part of it (R3.5).
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from domain.search_words import words
+
+BODY_LENGTH = 30_000
+"""Characters of a body in which words are found: some ten pages, the newest part of a conversation first."""
+SUBJECT_LENGTH = 2_000
+MAX_PEOPLE = 100
+_PERSON_LENGTH = 400
+_MAX_POSITION = 16_000
+"""Source: PostgreSQL 18 documentation, §8.11.1 (16383), checked 2026-11-22."""
+_GAP = 10
+"""Positions between one part and the next, which no phrase bridges."""
+
+
+def search_vector(scope: str, *, subject: str, people: Mapping[str, Any], text: str) -> str:
+    """The words of a message. Any text gives one that PostgreSQL takes, far below its limit of 1 MB.
+
+    Args:
+        scope: a mark that is no word, which every message of an organisation has.
+        people: as in the message's row.
+    """
+    positions: dict[str, list[int]] = defaultdict(list)
+    first = 1
+    for part in (subject[:SUBJECT_LENGTH], *map(person_text, shown_people(people)), text[:BODY_LENGTH]):
+        place = first
+        for place, word in enumerate(words(part)[: max(0, _MAX_POSITION - first)], first):
+            positions[word].append(place)
+        first = place + _GAP
+    entries = (f"'{word}':{','.join(map(str, places))}" for word, places in positions.items())
+    return " ".join((f"'{scope}'", *entries))
+
+
+def search_scope(organisation_id: UUID) -> str:
+    """The mark of an organisation's messages, so that the index finds no others: no text has a word like it."""
+    return f"@{organisation_id.hex}"
+
+
+def shown_people(people: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Those of a message whom each of its readers is shown and a search finds."""
+    return [entry for role in ("from", "to", "cc") for entry in people[role]][:MAX_PEOPLE]
+
+
+def person_text(entry: Mapping[str, Any]) -> str:
+    """A participant as a search sees and shows them."""
+    if entry["address"] is None:
+        shown = entry["raw"]
+    else:
+        shown = f"{entry['name']} <{entry['address']}>" if entry["name"] else entry["address"]
+    return str(shown)[:_PERSON_LENGTH]
