@@ -15,6 +15,7 @@ from domain.ids import new_id
 from domain.mail import BounceReport, MailAddress, ParsedMessage
 from infra.db import Transaction
 from services.matching import AddressBook
+from services.search_index import IndexedMessage, index_messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,7 @@ async def write_messages(tx: Transaction, organisation_id: UUID, messages: Seque
     if bounces:
         await tx.insert_many("bounce", _BOUNCE_COLUMNS, bounces)
     await tx.insert_many("attachment", _ATTACHMENT_COLUMNS, [row for m in messages for row in _attachment_rows(m)])
+    await index_messages(tx, organisation_id, [_indexed(message) for message in messages])
 
 
 async def write_copies(tx: Transaction, copies: Iterable[RecordedCopy]) -> None:
@@ -198,6 +200,11 @@ def _bounce_row(organisation_id: UUID, message_id: UUID, bounce: BounceReport) -
             for failure in bounce.failures
         ],
     )
+
+
+def _indexed(message: dict[str, Any]) -> IndexedMessage:
+    parsed: ParsedMessage = message["parsed"]
+    return IndexedMessage(message["id"], message["thread_id"], parsed.subject, message["people"], parsed.text)
 
 
 def _attachment_rows(message: dict[str, Any]) -> list[tuple[Any, ...]]:

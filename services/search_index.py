@@ -1,7 +1,7 @@
 """How messages come to be found: their words, written in the transaction that stores them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from domain.search_index import search_scope, search_vector
@@ -14,19 +14,25 @@ SELECT n.message_id, n.thread_id, n.vector::tsvector FROM unnest($1::uuid[], $2:
 """
 
 
-async def index_messages(tx: Transaction, organisation_id: UUID, messages: Sequence[Mapping[str, Any]]) -> None:
-    """Makes new messages found, in one statement.
+class IndexedMessage(NamedTuple):
+    """What a message is found by; `people` as in its row."""
 
-    Args:
-        messages: each with `id`, `thread_id`, `subject`, `people` and `text`.
-    """
+    id: UUID
+    thread_id: UUID
+    subject: str
+    people: Mapping[str, Any]
+    text: str
+
+
+async def index_messages(tx: Transaction, organisation_id: UUID, messages: Sequence[IndexedMessage]) -> None:
+    """Makes new messages found, in one statement."""
     scope = search_scope(organisation_id)
     await tx.execute(
         _WRITE,
-        [message["id"] for message in messages],
-        [message["thread_id"] for message in messages],
+        [message.id for message in messages],
+        [message.thread_id for message in messages],
         [
-            search_vector(scope, subject=message["subject"], people=message["people"], text=message["text"])
+            search_vector(scope, subject=message.subject, people=message.people, text=message.text)
             for message in messages
         ],
     )
