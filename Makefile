@@ -1,7 +1,7 @@
 # Postroom's commands. Each does its own set-up, in .venv, and again only when pyproject.toml or the lock has changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test schema demo up bench-live lock
+.PHONY: help install check test schema demo up bench-live bench-import lock
 
 PYTHON_IN_VENV := .venv/bin/python
 INSTALLED := .venv/.installed
@@ -39,6 +39,11 @@ up: $(INSTALLED)  ## The server with all its roles, on embedded PostgreSQL and V
 bench-live: $(INSTALLED)  ## From a mail server's notice to a WebSocket client: how long?
 	@scripts/ensure_mail_server.sh
 	$(PYTHON_IN_VENV) -m bench.live
+	$(PYTHON_IN_VENV) -m bench.live_import
+
+bench-import: $(INSTALLED)  ## How fast does a mailbox come in, beside a bare socket? SCALE=small|full
+	@scripts/ensure_mail_server.sh
+	$(PYTHON_IN_VENV) -m bench.imports
 
 lock:  ## Resolve the dependencies of pyproject.toml anew (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --generate-hashes --upgrade --quiet \

@@ -69,9 +69,14 @@ class FetchedMessage:
         raw: None where the server no longer has it under that name, and in the cases below.
         too_large: it is there, but larger than the provider was told to take.
         refused: it is there, but the server would not hand it out; another time it may.
+        unreachable: its folder was not opened, which says nothing about the message; another time it may be.
+        provider_thread_id: the conversation that the server has put it in (Gmail: X-GM-THRID), meaningful within its
+            mailbox alone; None where the server does not tell.
     """
 
     ref: RemoteRef
     raw: bytes | None
     too_large: bool = False
     refused: bool = False
+    unreachable: bool = False
+    provider_thread_id: str | None = None
