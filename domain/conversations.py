@@ -35,6 +35,7 @@ class KnownThread:
     Attributes:
         keys: Message-IDs held or heard of, as `domain.identity.message_id_key` gives them.
         people: canonical addresses of everyone who takes part.
+        is_branch: it branched off from another (R1.5), which servers do not tell apart from it.
     """
 
     id: UUID
@@ -42,6 +43,7 @@ class KnownThread:
     candidate_ids: set[UUID]
     people: set[str]
     keys: set[bytes] = field(default_factory=set)
+    is_branch: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class Conversations:
         return thread.id
 
     def hear(self, provider_thread: ProviderThread, thread_id: UUID) -> None:
-        """Takes note that a copy of a message of this thread lies in this conversation of a mailbox."""
+        """Takes note that a message of this thread, one of `threads`, lies in this conversation of a mailbox."""
         self._by_provider_thread.setdefault(provider_thread, set()).add(thread_id)
 
     def current(self, thread_id: UUID) -> UUID:
@@ -123,10 +125,8 @@ class Conversations:
         if arrival.provider_thread is None:
             return []
         named = {self.current(thread_id) for thread_id in self._by_provider_thread.get(arrival.provider_thread, ())}
-        if len(named) != 1:
-            return []
-        thread = self.threads.get(named.pop())
-        return [thread] if thread is not None and thread.candidate_ids & arrival.candidate_ids else []
+        found = [thread for thread_id in named if not (thread := self.threads[thread_id]).is_branch]
+        return found if len(found) == 1 and found[0].candidate_ids & arrival.candidate_ids else []
 
     def _create(self, arrival: Arrival) -> KnownThread:
         thread = KnownThread(new_id(), arrival.at, set(), set())
@@ -166,7 +166,7 @@ def _may_merge(arrival: Arrival, one: KnownThread, other: KnownThread) -> bool:
 def known_threads(
     rows: Iterable[Mapping[str, object]],
 ) -> list[KnownThread]:
-    """Threads from rows of (id, created_at, candidate_ids, people, keys)."""
+    """Threads from rows of (id, created_at, candidate_ids, people, keys, is_branch)."""
     return [
         KnownThread(
             id=row["id"],  # type: ignore[arg-type]  # a uuid column
@@ -174,6 +174,7 @@ def known_threads(
             candidate_ids=set(row["candidate_ids"]),  # type: ignore[call-overload]  # an array
             people=set(row["people"]),  # type: ignore[call-overload]  # an array
             keys=set(row["keys"]),  # type: ignore[call-overload]  # an array
+            is_branch=bool(row["is_branch"]),
         )
         for row in rows
     ]

@@ -206,6 +206,7 @@ async def _read(
                 message=result,
                 source_key=blob_key(organisation_id, raw),
                 attachment_keys=tuple(blob_key(organisation_id, part.content) for part in result.attachments),
+                provider_thread_id=message.provider_thread_id,
             )
         )
     await _keep_bytes(deps, mailbox, copies, {blob_key(organisation_id, raw): raw for raw in raws})

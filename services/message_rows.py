@@ -30,6 +30,7 @@ class RecordedCopy:
     received_at: datetime
     size_bytes: int
     source_key: str
+    provider_thread_id: str | None
 
 
 def addresses_of(message: ParsedMessage) -> set[str]:
@@ -132,14 +133,16 @@ async def write_copies(tx: Transaction, copies: Iterable[RecordedCopy]) -> None:
             copy.received_at,
             copy.size_bytes,
             copy.source_key,
+            copy.provider_thread_id,
         )
         for copy in copies
     ]
     if rows:
         await tx.execute(
             "INSERT INTO message_copy (message_id, mailbox_id, folder, remote_id, rfc_message_id_key, received_at, "
-            "size_bytes, source_key) SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bytea[], "
-            "$6::timestamptz[], $7::bigint[], $8::text[]) ON CONFLICT (mailbox_id, folder, remote_id) DO NOTHING",
+            "size_bytes, source_key, provider_thread_id) SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], "
+            "$4::text[], $5::bytea[], $6::timestamptz[], $7::bigint[], $8::text[], $9::text[]) "
+            "ON CONFLICT (mailbox_id, folder, remote_id) DO NOTHING",
             *(list(column) for column in zip(*rows, strict=True)),
         )
 

@@ -4,7 +4,7 @@ The batch is judged again inside the transaction, under the mailbox's lease and 
 address, job and history may have changed since the headers were seen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from uuid import UUID
 
 from domain import clock
 from domain.addresses import canonical
-from domain.conversations import Arrival, Conversations, known_threads
+from domain.conversations import Arrival, Conversations, ProviderThread, known_threads
 from domain.events import EventKind, NewEvent, Origin
 from domain.identity import fingerprint, message_id_key
 from domain.ids import new_id
@@ -45,6 +45,7 @@ class FetchedCopy:
     Attributes:
         ledger_id: the entry that asked for it.
         attachment_keys: where its attachments' bytes lie, in their order.
+        provider_thread_id: the conversation that the mailbox's server has put it in; None where it does not tell.
     """
 
     ledger_id: int
@@ -56,19 +57,26 @@ class FetchedCopy:
     message: ParsedMessage
     source_key: str
     attachment_keys: tuple[str, ...]
+    provider_thread_id: str | None = None
 
 
 _KNOWN = "SELECT id, thread_id, fingerprint FROM message WHERE organisation_id = $1 AND fingerprint = ANY($2)"
 
 _THREADS = """
-WITH near AS (SELECT DISTINCT thread_id FROM thread_key WHERE organisation_id = $1 AND key = ANY($2))
-SELECT t.id, t.created_at,
+WITH near AS (SELECT thread_id FROM thread_key WHERE organisation_id = $1 AND key = ANY($2)
+              UNION SELECT unnest($3::uuid[]))
+SELECT t.id, t.created_at, t.forwarded_from_id IS NOT NULL AS is_branch,
        array(SELECT candidate_id FROM thread_candidate c WHERE c.thread_id = t.id) AS candidate_ids,
        array(SELECT DISTINCT entry->>'canonical' FROM message m,
                     jsonb_array_elements((m.people->'from') || (m.people->'to') || (m.people->'cc')) AS entry
               WHERE m.thread_id = t.id AND entry->>'canonical' IS NOT NULL) AS people,
        array(SELECT key FROM thread_key k WHERE k.thread_id = t.id) AS keys
   FROM near JOIN thread t ON t.id = near.thread_id
+"""
+
+_PROVIDER_THREADS = """
+SELECT DISTINCT c.provider_thread_id, m.thread_id FROM message_copy c JOIN message m ON m.id = c.message_id
+ WHERE c.mailbox_id = $1 AND c.provider_thread_id = ANY($2)
 """
 
 
@@ -141,9 +149,7 @@ class _Batch:
         book = await address_book(work.tx, organisation_id, addresses, excluded=mailbox["excluded"])
         rows = await work.tx.fetch(_KNOWN, organisation_id, [fingerprint(copy.message) for copy in copies])
         known = {row["fingerprint"]: (row["id"], row["thread_id"]) for row in rows}
-        keys = sorted({key for copy in copies for key in _keys(copy.message)})
-        threads = known_threads(await work.tx.fetch(_THREADS, organisation_id, keys))
-        return cls(work, mailbox, book, Conversations(threads), known)
+        return cls(work, mailbox, book, await _conversations(work, mailbox["id"], copies, known), known)
 
     def take(self, copy: FetchedCopy) -> None:
         """Decides on one copy: nobody's, one more copy of a known message, or a new message."""
@@ -152,6 +158,8 @@ class _Batch:
             return
         mark = fingerprint(copy.message)
         message_id, thread_id = self.known.get(mark) or self._add(copy, matches, mark)
+        if (provider_thread := self._provider_thread(copy)) is not None:
+            self.conversations.hear(provider_thread, thread_id)
         if copy.message.bcc and self._is_senders(copy.message):
             self.bcc[message_id] = people_of(copy.message, self.book)["bcc"]
         self.touched.add(thread_id)
@@ -167,6 +175,7 @@ class _Batch:
                 received_at=copy.received_at,
                 size_bytes=copy.size_bytes,
                 source_key=copy.source_key,
+                provider_thread_id=copy.provider_thread_id,
             )
         )
 
@@ -185,6 +194,7 @@ class _Batch:
                     entry["canonical"] for role in ("from", "to", "cc") for entry in people[role] if entry["canonical"]
                 ),
                 at=clock.now(),
+                provider_thread=self._provider_thread(copy),
             )
         )
         message_id = new_id()
@@ -208,6 +218,9 @@ class _Batch:
         if copy.origin is Origin.IMPORT:
             self.imported.add(thread_id)
         return message_id, thread_id
+
+    def _provider_thread(self, copy: FetchedCopy) -> ProviderThread | None:
+        return ProviderThread(self.mailbox["id"], copy.provider_thread_id) if copy.provider_thread_id else None
 
     def _is_senders(self, message: ParsedMessage) -> bool:
         """Whether this mailbox is the sender's own: its copy alone is believed about Bcc (R3.5)."""
@@ -322,6 +335,24 @@ async def _move_thread(tx: Transaction, retired: UUID, kept: UUID) -> None:
     )
     await tx.execute("DELETE FROM thread WHERE id = $1", retired)
     await tx.execute("INSERT INTO retired_thread (id, thread_id) VALUES ($1, $2)", retired, kept)
+
+
+async def _conversations(
+    work: UnitOfWork, mailbox_id: UUID, copies: Sequence[FetchedCopy], known: Mapping[bytes, tuple[UUID, UUID]]
+) -> Conversations:
+    """The threads that the batch may have to do with: by references, and as its mailbox's server sees it."""
+    told = sorted({copy.provider_thread_id for copy in copies if copy.provider_thread_id is not None})
+    heard: list[tuple[str, UUID]] = []
+    near: set[UUID] = set()
+    if told:
+        heard = [tuple(row) for row in await work.tx.fetch(_PROVIDER_THREADS, mailbox_id, told)]
+        near = {thread_id for _, thread_id in heard} | {thread_id for _, thread_id in known.values()}
+    keys = sorted({key for copy in copies for key in _keys(copy.message)})
+    rows = await work.tx.fetch(_THREADS, work.organisation_id, keys, sorted(near))
+    conversations = Conversations(known_threads(rows))
+    for provider_thread_id, thread_id in heard:
+        conversations.hear(ProviderThread(mailbox_id, provider_thread_id), thread_id)
+    return conversations
 
 
 def _keys(message: ParsedMessage) -> list[bytes]:

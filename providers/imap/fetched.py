@@ -10,6 +10,7 @@ from providers.imap.wire import Response, Value, is_cut, parse
 _FETCH = re.compile(rb"\d+ FETCH \(", re.IGNORECASE)
 _DATE = re.compile(rb" ?(\d{1,2})-([a-z]{3})-(\d{4}) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)", re.IGNORECASE)
 _NUMBER = re.compile(rb"\d{1,19}")
+_GMAIL_THREAD_ID = re.compile(rb"\d{1,20}")
 _MONTHS = {
     name: number
     for number, name in enumerate(
@@ -35,6 +36,8 @@ class FetchedItems:
         octets: of the one body section asked for; None where the response has none.
         is_cut: the server had more of it than we keep.
         is_slice: the server says it is the part from some offset, not the whole.
+        gmail_thread_id: X-GM-THRID, an unsigned number of 64 bits in decimal.
+            Source: developers.google.com/workspace/gmail/imap/imap-extensions
     """
 
     uid: int | None
@@ -43,6 +46,7 @@ class FetchedItems:
     octets: bytes | None
     is_cut: bool
     is_slice: bool
+    gmail_thread_id: str | None = None
 
 
 def read_fetch(response: Response) -> FetchedItems | None:
@@ -89,6 +93,7 @@ def _read_items(items: list[Value], *, cut: bool) -> FetchedItems:
     date, size = UNKNOWN_DATE, 0
     octets: bytes | None = None
     is_slice = False
+    gmail_thread_id: str | None = None
     for name, value in zip(items[::2], items[1::2], strict=False):
         word = name.upper() if isinstance(name, bytes) else b""
         if word.startswith(b"BODY["):
@@ -102,7 +107,9 @@ def _read_items(items: list[Value], *, cut: bool) -> FetchedItems:
             size = _number(value)
         elif word == b"INTERNALDATE":
             date = read_internal_date(value)
-    return FetchedItems(uid, date, size, octets, cut, is_slice)
+        elif word == b"X-GM-THRID" and _GMAIL_THREAD_ID.fullmatch(value):
+            gmail_thread_id = value.decode()
+    return FetchedItems(uid, date, size, octets, cut, is_slice, gmail_thread_id)
 
 
 def _number(text: bytes) -> int:

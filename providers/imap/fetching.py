@@ -105,7 +105,7 @@ async def _fetch_together(
     for uid, ref in refs.items():
         items = found.pop(uid, None)
         if items is not None and not items.is_cut:
-            yield uid, FetchedMessage(ref, items.octets)
+            yield uid, FetchedMessage(ref, items.octets, provider_thread_id=items.gmail_thread_id)
         elif items is None and is_complete:
             yield uid, FetchedMessage(ref, None)
         else:
@@ -126,4 +126,4 @@ async def _fetch_in_slices(mailbox: RemoteMailbox, ref: RemoteRef, uid: int, max
         if len(whole) > max_message_bytes:
             return FetchedMessage(ref, None, too_large=True)
         if not items.is_slice or len(items.octets) < SLICE_BYTES:
-            return FetchedMessage(ref, bytes(whole))
+            return FetchedMessage(ref, bytes(whole), provider_thread_id=items.gmail_thread_id)

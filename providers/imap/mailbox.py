@@ -175,7 +175,7 @@ class RemoteMailbox:
         reply = await self.connection.ask(
             "UID FETCH",
             str(UIDRanges.of(uids)).encode(),
-            b"(UID BODY.PEEK[])",
+            b"(%s BODY.PEEK[])" % self._body_items(),
             sink=take,
             deadline_s=self.connection.deadlines.transfer_s,
             literal_bytes=SLICE_BYTES,
@@ -194,7 +194,7 @@ class RemoteMailbox:
 
         reply = await self.connection.ask(
             "UID FETCH",
-            b"%d (UID BODY.PEEK[]<%d.%d>)" % (uid, offset, SLICE_BYTES),
+            b"%d (%s BODY.PEEK[]<%d.%d>)" % (uid, self._body_items(), offset, SLICE_BYTES),
             sink=take,
             deadline_s=self.connection.deadlines.transfer_s,
             literal_bytes=SLICE_BYTES,
@@ -203,6 +203,10 @@ class RemoteMailbox:
         return found[-1] if found and reply.result == "OK" else None
 
     # --- Within ---
+
+    def _body_items(self) -> bytes:
+        """What is asked for with a body: Gmail tells which conversation it shows the message in."""
+        return b"UID X-GM-THRID" if self.connection.offers("X-GM-EXT-1") else b"UID"
 
     def _is_open(self, folder: Folder) -> bool:
         return self._open is not None and self._open[0].wire == folder.wire

@@ -186,6 +186,19 @@ def test_the_mailbox_makes_no_one_thread_of_two() -> None:
     assert conversations.place(arrival("4", of=HERS)) not in {one.id, other.id}, "it has told nothing"
 
 
+def test_what_branched_off_is_no_place_for_an_answer_without_references() -> None:
+    """A forward lies in the same conversation as what was forwarded, and others read it."""
+    original = KnownThread(uuid4(), START, {ANA}, {RECRUITER, CANDIDATE}, {b"1"})
+    branch = KnownThread(uuid4(), START, {ANA}, {RECRUITER}, {b"2"}, is_branch=True)
+    conversations = Conversations([original, branch])
+    conversations.hear(HERS, original.id)
+    conversations.hear(HERS, branch.id)
+    assert conversations.place(arrival("3", of=HERS)) == original.id
+    conversations = Conversations([branch])
+    conversations.hear(HERS, branch.id)
+    assert conversations.place(arrival("3", of=HERS)) != branch.id
+
+
 def test_a_conversation_of_a_mailbox_follows_its_thread_through_a_merge() -> None:
     conversations = Conversations()
     first = conversations.place(arrival("1"))
