@@ -7,6 +7,7 @@ So it also comes back after its address was taken off and added again (services.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from domain.addresses import canonical
 from domain.changes import RemoteHeader
 from domain.events import EventKind, NewEvent, Origin
 from services.matching import match_candidates
@@ -14,13 +15,19 @@ from services.readers import write_readers
 from services.unit_of_work import UnitOfWork
 
 # By its people as they were read when it was recorded: a header as it is discovered counts every text that looks like
-# an address, so a display name could put a message, and its thread, on a stranger's record.
+# an address, so a display name could put a message, and its thread, on a stranger's record. A bounce is also on the
+# record of those whom it says were not reached.
 _HELD = """
 SELECT c.message_id, entry->>'canonical' AS address
   FROM message_copy c JOIN message m ON m.id = c.message_id
  CROSS JOIN LATERAL jsonb_each(m.people) AS role
  CROSS JOIN LATERAL jsonb_array_elements(role.value) AS entry
  WHERE c.mailbox_id = $1 AND c.folder = $2 AND c.remote_id = ANY($3) AND entry->>'canonical' IS NOT NULL
+ UNION ALL
+SELECT c.message_id, failure->>'address'
+  FROM message_copy c JOIN bounce b ON b.message_id = c.message_id
+ CROSS JOIN LATERAL jsonb_array_elements(b.failures) AS failure
+ WHERE c.mailbox_id = $1 AND c.folder = $2 AND c.remote_id = ANY($3) AND failure->>'address' IS NOT NULL
 """
 _MATCH = """
 INSERT INTO message_candidate (message_id, candidate_id, email_id)
@@ -46,13 +53,14 @@ async def put_on_record(
     """
     await work.tx.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"record:{work.organisation_id.hex}")
     held = await work.tx.fetch(_HELD, mailbox["id"], folder, [header.remote_id for header in headers])
-    asked = {row["address"] for row in held}
+    named = [(row["message_id"], form) for row in held if (form := canonical(row["address"])) is not None]
+    asked = {address for _, address in named}
     matches = await match_candidates(work.tx, work.organisation_id, asked, excluded=mailbox["excluded"])
     rows = sorted(
         {
-            (row["message_id"], match.candidate_id, match.email_id)
-            for row in held
-            for match in matches.get(row["address"], ())
+            (message_id, match.candidate_id, match.email_id)
+            for message_id, address in named
+            for match in matches.get(address, ())
         }
     )
     added = [row["message_id"] for row in await work.tx.fetch(_MATCH, *([row[i] for row in rows] for i in range(3)))]

@@ -10,6 +10,12 @@ MAX_CRITERIA_BYTES = 6_000
 """RFC 7162 §4 asks clients for lines of at most 8192 octets; the rest is for dates and literals' marks."""
 
 _FIELDS = (b"FROM", b"TO", b"CC", b"BCC", b"HEADER Reply-To", b"HEADER Sender")
+_FROM_SERVERS: list[list[bytes | Text]] = [
+    [b"FROM", Text(b"mailer-daemon")],
+    [b"FROM", Text(b"postmaster")],
+    [b"HEADER Content-Type", Text(b"multipart/report")],
+    [b"HEADER X-MS-Exchange-Message-Is-Ndr", Text(b"")],
+]
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -38,6 +44,14 @@ def any_of(addresses: Sequence[str]) -> list[bytes | Text]:
     """Messages with one of the addresses in one of the fields, as arguments of SEARCH."""
     keys: list[list[bytes | Text]] = [[field, Text.of(address)] for address in addresses for field in _FIELDS]
     return _either(keys)
+
+
+def reports_naming(addresses: Sequence[str]) -> list[bytes | Text]:
+    """Reports of mail servers with one of the addresses anywhere in them: whom they concern stands in their bodies.
+
+    What tells a server's report comes first, so that few bodies are looked through.
+    """
+    return [*_either(_FROM_SERVERS), *_either([[b"TEXT", Text.of(address)] for address in addresses])]
 
 
 def _either(keys: list[list[bytes | Text]]) -> list[bytes | Text]:

@@ -13,7 +13,7 @@ from domain.changes import DiscoveredPage, FetchedMessage, FolderCursor, RemoteH
 from domain.errors import ErrorCode, FolderRefused, ProviderError
 from providers.base import Scope, Snapshot
 from providers.imap.connection import Connection
-from providers.imap.criteria import address_batches, any_of, since
+from providers.imap.criteria import address_batches, any_of, reports_naming, since
 from providers.imap.cursor import FolderState, IMAPCursor
 from providers.imap.fetching import fetch_messages
 from providers.imap.folders import Folder
@@ -117,7 +117,8 @@ class IMAPSession:
             found: set[int] = set()
             for batch in address_batches(addresses):
                 criteria = [since(scope.oldest)] if scope.oldest else []
-                found.update(await self._mailbox.find([*criteria, *any_of(batch)]))
+                for wanted in (any_of(batch), reports_naming(batch)):
+                    found.update(await self._mailbox.find([*criteria, *wanted]))
             stored = (cursors or {}).get(folder.name)
             baseline = None if stored is None else IMAPCursor.from_stored(stored, state).baseline
             waiting = sorted(found)

@@ -9,6 +9,7 @@ from domain.access import Viewer
 from domain.ids import to_global
 from services.deps import Deps
 from services.files import FileGone, open_file
+from services.hiring import upsert_candidate
 from services.sync import run_mailbox
 from tests.support.api import API
 from tests.support.factories import Firm
@@ -275,6 +276,27 @@ async def test_mail_of_a_candidate_whose_jobs_are_archived_comes_back_unrecorded
     await run_mailbox(office.deps, await office.connect(recruiter, address, mail_server))
     assert await office.rows("SELECT id FROM message") == []
     assert await office.rows("SELECT id FROM bounce") == []
+
+
+async def test_a_bounce_comes_with_an_address_that_is_added_later_and_after_it_was_taken_off(
+    api: API, office: Office, recruiter: Viewer, mail_server: MailSandbox, address: str
+) -> None:
+    async def upsert(*emails: str) -> None:
+        await upsert_candidate(office.deps, administrator, external_id="ana", name="Ana", emails=emails)
+        await run_mailbox(office.deps, mailbox)
+
+    administrator = await office.user("boss@acme.example", "ADMIN")
+    sent = letter(address, CANDIDATE, "Interview", sent_at=days_ago(1))
+    mailbox = await office.connect(recruiter, address, mail_server)
+    mail_server.deliver(address, sent, "Sent", days_ago(1))
+    mail_server.deliver(address, bounce(DSN, sent, address), received_at=days_ago(1))
+    await run_mailbox(office.deps, mailbox)
+    assert await threads_of(api, administrator) == []
+
+    for emails in ((CANDIDATE,), ("other@mail.example",), (CANDIDATE,)):
+        await upsert(*emails)
+        counts = [len(messages_of(thread)) for thread in await threads_of(api, administrator)]
+        assert counts == ([2] if CANDIDATE in emails else [])
 
 
 async def test_bounces_come_with_their_page_in_the_same_number_of_statements(api: API, firm: Firm) -> None:

@@ -210,6 +210,20 @@ class ProviderContract:
             ]
         assert sorted(names(found)) == ["from", "to"]
 
+    async def test_search_finds_reports_of_what_did_not_reach_an_address(self, remote: RemoteMailboxUnderTest) -> None:
+        lost = b"Your message to <eve@example.net> could not be delivered."
+        remote.deliver(letter("lost", sender="MAILER-DAEMON@example.net", body=lost), received_at=day(5))
+        remote.deliver(letter("elsewhere", sender="MAILER-DAEMON@example.net"), received_at=day(5))
+        remote.deliver(letter("gossip", body=b"I saw eve@example.net"), received_at=day(5))
+        async with remote.provider().open() as session:
+            found = [
+                header
+                async for page in session.search(["eve@example.net"], Scope(oldest=day(1)))
+                for header in page.headers
+            ]
+        assert names(found) == ["lost"]
+        assert found[0].may_be_report
+
     async def test_the_date_of_the_latest_is_told_over_all_folders(self, remote: RemoteMailboxUnderTest) -> None:
         for number in range(4):
             remote.deliver(letter(f"m{number}"), role=("inbox", "sent")[number % 2], received_at=day(number))

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from domain.mime_parse import parse as parse_message
 from providers.imap import utf7
 from providers.imap.criteria import address_batches, any_of
 from providers.imap.cursor import FolderState, IMAPCursor
@@ -18,6 +19,7 @@ from providers.imap.fetched import UNKNOWN_DATE, read_fetch, read_internal_date
 from providers.imap.headers import find_addresses, read_header_fields
 from providers.imap.ranges import UIDRanges
 from providers.imap.wire import ResponseReader, parse
+from tests.support.mail_files import corpus_files
 
 uid_sets = st.sets(st.integers(1, 300))
 
@@ -190,6 +192,41 @@ def test_a_quarter_megabyte_of_anything_is_read_in_linear_time(filling: bytes) -
         b"To: " + filling * (2**18 // len(filling)) + b"\r\nReferences: " + filling * (2**18 // len(filling)) + b"\r\n"
     )
     read_header_fields(block)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        b"From: =?utf-8?q?Mail_Delivery_System?= <server@x>",
+        b"Content-Type: multipart/report;\r\n report-type=delivery-status",
+        b"Content-Type: multipart/report; report-type=feedback-report",
+        b"X-Failed-Recipients: ana@example.org",
+        b"X-MS-Exchange-Message-Is-Ndr:",
+        b"Return-Path: < >",
+    ],
+)
+def test_what_may_be_a_report_is_told_by_its_headers(field: bytes) -> None:
+    assert read_header_fields(b"To: rita@acme.example\r\n" + field + b"\r\n").may_be_report
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        b"From: ana@example.org\r\nContent-Type: multipart/mixed\r\nReturn-Path: <ana@example.org>",
+        b"Content-Type: multipart/report; report-type=disposition-notification\r\nReturn-Path: <>",
+        b"From: ana@example.org\r\nReturn-Path: <>\r\nAuto-Submitted: auto-replied (vacation)",
+    ],
+)
+def test_what_is_no_report_by_its_headers_is_left_alone(block: bytes) -> None:
+    assert not read_header_fields(block).may_be_report
+
+
+def test_every_report_that_can_be_read_is_told_by_its_headers() -> None:
+    for path in corpus_files("bounces"):
+        raw = path.read_bytes()
+        if path.suffix == ".eml" and parse_message(raw).bounce is not None:
+            head = raw.replace(b"\r\n", b"\n").lstrip().partition(b"\n\n")[0]
+            assert read_header_fields(head).may_be_report, path.name
 
 
 def test_ids_are_read_from_folded_and_broken_fields() -> None:
