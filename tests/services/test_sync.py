@@ -1,16 +1,22 @@
 """A connected mailbox is read: old mail by choice, new mail at once, and nothing that is nobody's."""
 
+import asyncio
 from collections.abc import Iterator
+from uuid import UUID
 
 import pytest
 
 from demo.mailserver import Delivery, MailSandbox
+from domain import clock
 from domain.access import Viewer
+from domain.ids import OrganisationId
+from services.accounts import open_session
 from services.connecting import HistoryChoice, import_history
 from services.deps import Deps
+from services.discovery import take_page
 from services.hiring import upsert_candidate
-from services.leases import LeaseLost, acquire, hold
-from services.sync import run_mailbox
+from services.leases import LeaseLost, acquire, hold, release
+from services.sync import request_sync, run_mailbox
 from tests.support.office import Office, days_ago, letter
 
 CANDIDATE = "ana@mail.example"
@@ -297,3 +303,73 @@ async def test_a_folder_that_is_not_opened_for_a_while_is_told_and_read_once_it_
     assert await subjects(office) == ["In Archive", "In the inbox"]
     state = (await office.rows("SELECT problem_code, import_finished_at IS NULL AS going FROM mailbox"))[0]
     assert state == {"problem_code": None, "going": False}
+
+
+async def test_what_is_to_be_fetched_from_a_folder_that_is_not_opened_for_a_while_is_kept(
+    office: Office, recruiter: Viewer, mail_server: MailSandbox, address: str
+) -> None:
+    await office.candidate(CANDIDATE)
+    mail_server.deliver(address, letter(CANDIDATE, address, "In Archive"), "Archive", days_ago(3))
+    mailbox = await office.connect(recruiter, address, mail_server)
+    await read_headers_only(office, mailbox)
+    with mail_server.broken_folder(address, "Archive"):
+        await run_mailbox(office.deps, mailbox)
+        assert await subjects(office) == []
+        assert [row["attempts"] for row in await office.rows("SELECT attempts FROM ledger_entry")] == [0]
+    await make_due(office, "UPDATE ledger_entry SET next_attempt_at = now()")
+    await run_mailbox(office.deps, mailbox)
+    assert await subjects(office) == ["In Archive"]
+
+
+async def make_due(office: Office, sql: str) -> None:
+    async with office.deps.db.transaction() as tx:
+        await tx.execute(sql)
+
+
+async def read_headers_only(office: Office, mailbox_id: UUID) -> None:
+    """What a worker has done that is killed before it fetches."""
+    taken = await acquire(office.deps, mailbox_id)
+    assert taken is not None
+    lease, mailbox = taken
+    rows = await office.rows("SELECT folder, history_cursor FROM folder_state")
+    cursors = {str(row["folder"]): row["history_cursor"] for row in rows}
+    async with open_session(office.deps, mailbox) as session:
+        async for page in session.discover(cursors, want="history"):  # type: ignore[arg-type]
+            await take_page(office.deps, lease, mailbox, page, found_by="history")
+    await release(office.deps, lease, next_run_in_s=0, seen_request=clock.now(), force=True)
+
+
+async def test_a_search_that_a_folder_kept_from_its_end_is_run_again(
+    office: Office, recruiter: Viewer, mail_server: MailSandbox, address: str
+) -> None:
+    mail_server.deliver(address, letter(CANDIDATE, address, "In Archive"), "Archive", days_ago(3))
+    mailbox = await office.connect(recruiter, address, mail_server)
+    await run_mailbox(office.deps, mailbox)
+    ats = Viewer(OrganisationId(office.organisation_id), user_id=None, level=None)
+    await upsert_candidate(office.deps, ats, external_id="ana", name="Ana", emails=[CANDIDATE])
+    with mail_server.broken_folder(address, "Archive"):
+        await run_mailbox(office.deps, mailbox)
+        search = (await office.rows("SELECT finished_at, due_at > now() AS is_later FROM mailbox_search"))[0]
+        assert search == {"finished_at": None, "is_later": True}
+    await make_due(office, "UPDATE mailbox_search SET due_at = now()")
+    await run_mailbox(office.deps, mailbox)
+    assert await subjects(office) == ["In Archive"]
+
+
+async def test_news_is_recorded_while_old_mail_is_still_being_read(
+    office: Office, recruiter: Viewer, mail_server: MailSandbox, address: str
+) -> None:
+    await office.candidate(CANDIDATE)
+    old = [Delivery(letter(CANDIDATE, address, f"Old {n}"), days_ago(9), (r"\Seen",)) for n in range(1000)]
+    mail_server.deliver_many(address, old)
+    mailbox = await office.connect(recruiter, address, mail_server)
+    run = asyncio.create_task(run_mailbox(office.deps, mailbox))
+    while not await office.rows("SELECT id FROM message"):
+        await asyncio.sleep(0.01)
+    mail_server.deliver(address, letter(CANDIDATE, address, "New"))
+    await request_sync(office.deps, mailbox)
+    while not await office.rows("SELECT id FROM message WHERE subject = 'New'"):
+        await asyncio.sleep(0.01)
+    assert len(await subjects(office)) < 1000
+    await run
+    assert len(await subjects(office)) == 1001
