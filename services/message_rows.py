@@ -207,7 +207,9 @@ def _bounce_row(organisation_id: UUID, message_id: UUID, bounce: BounceReport) -
 
 def _indexed(message: dict[str, Any]) -> IndexedMessage:
     parsed: ParsedMessage = message["parsed"]
-    return IndexedMessage(message["id"], message["thread_id"], parsed.subject, message["people"], parsed.text)
+    # What a server says of a message may name blind recipients, and a hit would tell of them (services.bounces).
+    subject, text = ("", "") if parsed.bounce else (parsed.subject, parsed.text)
+    return IndexedMessage(message["id"], message["thread_id"], subject, message["people"], text)
 
 
 def _attachment_rows(message: dict[str, Any]) -> list[tuple[Any, ...]]:

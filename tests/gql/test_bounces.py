@@ -226,6 +226,8 @@ async def test_a_blind_recipient_whom_a_message_did_not_reach_is_told_to_its_sen
     kept = messages_of(others)[1]
     assert (kept["kind"], kept["subject"], kept["text"], kept["html"]) == ("BOUNCE", "", "", None)
     assert kept["attachments"] == []
+    words = await office.rows("SELECT s.vector::text AS found FROM message_search s JOIN bounce USING (message_id)")
+    assert [(hidden in str(row["found"]), "ben" in str(row["found"])) for row in words] == [(False, False)]
     assert kept["bounce"]["about"] == {"id": messages_of(others)[0]["id"]}
     with pytest.raises(FileGone):
         await open_file(api.deps, kept["sourceUrl"].rpartition("/")[2])
