@@ -4,7 +4,7 @@ import asyncio
 import imaplib
 import itertools
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from demo.dovecot import MailboxLayout
 from demo.mailserver import Delivery, MailSandbox
 from domain.changes import RemoteRef
-from domain.errors import ErrorCode, ProviderError
+from domain.errors import ErrorCode, FolderRefused, ProviderError
 from providers.base import MailProvider, ServerLogin, TransportSecurity
 from providers.network import NetworkGuard
 from providers.registry import imap_provider
@@ -147,6 +147,28 @@ async def test_history_and_live_may_take_turns_on_one_session(remote: DovecotMai
             remote.deliver(letter("news"), role="sent")
             assert names(await reader.read("live")) == ["news"]
     assert len(found) == 1100
+
+
+async def test_a_pass_that_a_folder_was_kept_from_says_so_though_others_have_opened_it_since(
+    remote: DovecotMailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("providers.imap.session.HEADERS_PER_PAGE", 1)
+    for folder in ("Archive", "Archive", "Zoo"):
+        remote.sandbox.deliver(remote.address, letter("old"), folder)
+    seen = []
+    async with remote.provider().open() as session:
+        cursors = (await session.snapshot()).cursors
+        with pytest.raises(FolderRefused), ExitStack() as broken:
+            async for page in session.discover(cursors, want="history"):
+                seen.append(page.folder)
+                if page.folder == "Archive":
+                    ref = RemoteRef("Archive", page.headers[0].remote_id, 10)
+                    await session.date_of_latest(1)  # goes over all folders, so that Archive is not the open one
+                    broken.enter_context(remote.sandbox.broken_folder(remote.address, "Archive"))
+                else:
+                    broken.close()
+                    assert [message.raw is not None async for message in session.fetch([ref])] == [True]
+    assert seen == ["Archive", "Zoo"]
 
 
 async def test_a_mailbox_without_sent_and_without_mail_is_read_all_the_same() -> None:
