@@ -12,12 +12,14 @@ from strawberry.types import Info as StrawberryInfo
 
 from domain.access import Viewer
 from domain.errors import NotAuthenticated
+from domain.search_query import SearchQuery
 from services import conversations, directory, inbox, mailbox_views
 from services.deps import Deps
-from services.inbox import ThreadFilter
 from services.paging import Page, Slice
 from services.reading import Reader, reading
+from services.search import Match, matches_of
 from services.stream import EventStream
+from services.thread_lists import ThreadFilter
 from services.viewers import viewers_by_id
 
 Key = TypeVar("Key")
@@ -134,6 +136,7 @@ class Loaders:
         self.archived = self._members(directory.archived_candidates)
         self.settable = self._members(conversations.settable_threads)
         self._pages: dict[Any, DataLoader[UUID, Slice]] = {}
+        self._matches: dict[SearchQuery, DataLoader[UUID, list[Match] | None]] = {}
 
     async def message_page(self, thread_id: UUID, page: Page) -> Slice:
         """A page of a thread's messages, read together with the same page of the other threads."""
@@ -150,6 +153,16 @@ class Loaders:
             return await inbox.candidate_pages(reader, keys, page, narrowed)
 
         return await self._paged(("threads", page, narrowed), load).load(candidate_id)
+
+    async def matches(self, query: SearchQuery, thread_id: UUID) -> list[Match]:
+        """What a search found in a thread, read together with what it found in the others."""
+
+        async def load(reader: Reader, keys: Sequence[UUID]) -> Mapping[UUID, list[Match]]:
+            return await matches_of(reader, query, keys)
+
+        if query not in self._matches:
+            self._matches[query] = self._by_key(load)
+        return await self._matches[query].load(thread_id) or []
 
     def _paged(
         self, asked: Any, load: Callable[[Reader, Sequence[UUID]], Awaitable[Mapping[UUID, Slice]]]

@@ -44,7 +44,7 @@ async def index_what_is_there(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("models", "0002_invariants")]
+    dependencies = [("models", "0004_provider_threads")]
 
     operations = [
         ops.CreateModel(

@@ -155,7 +155,7 @@ async def threads(
     reader = await info.context.reader()
     if narrowed is None:
         return page_of_threads(EMPTY)
-    return page_of_threads(await inbox.inbox_page(reader, page, narrowed))
+    return page_of_threads(await inbox.inbox_page(reader, page, narrowed), narrowed.search)
 
 
 async def unread_thread_count(info: Info) -> int:

@@ -126,7 +126,7 @@ class Candidate(Node):
         page = page_of(first, after, last, before)
         if narrowed is None or narrowed.candidate_id not in (None, self.key):
             return page_of_threads(EMPTY)
-        return page_of_threads(await info.context.loaders.candidate_page(self.key, page, narrowed))
+        return page_of_threads(await info.context.loaders.candidate_page(self.key, page, narrowed), narrowed.search)
 
     @classmethod
     def of(cls, row: Row) -> Self:

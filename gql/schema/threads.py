@@ -7,6 +7,7 @@ from uuid import UUID
 import strawberry
 
 from domain.ids import to_global
+from domain.search_query import SearchQuery
 from gql.context import Info
 from gql.pagination import page_of
 from gql.schema.arguments import After, Before, First, Last
@@ -131,9 +132,16 @@ _REASONS = {
 class ThreadEdge:
     cursor: str = strawberry.field(description="Where the thread stands in the list.")
     node: Thread = strawberry.field(description="The thread.")
-    matches: list[SearchMatch] = strawberry.field(
-        default_factory=list, description="Why the search found it; empty without a search."
+    search: strawberry.Private[SearchQuery | None]
+
+    @strawberry.field(
+        description="Why the search found it; empty without a search. Of the two newest messages that it found: the "
+        "subject, people, and the text around the first place, as plain text in pieces."
     )
+    def matches(self, info: Info) -> list[SearchMatch]:
+        if self.search is None:
+            return []
+        return cast("list[SearchMatch]", _load_matches(info, self.search, self.node.key))  # a coroutine, as above
 
 
 @strawberry.type(description="Threads that the viewer reads, newest activity first.")
@@ -142,17 +150,33 @@ class ThreadConnection:
     page_info: PageInfo = strawberry.field(description="Where this page lies.")
 
 
-def _thread_edge(cursor: str, row: Row) -> ThreadEdge:
-    return ThreadEdge(cursor=cursor, node=Thread.of(row))
-
-
 def _message_edge(cursor: str, row: Row) -> MessageEdge:
     return MessageEdge(cursor=cursor, node=Message.of(row))
 
 
-def page_of_threads(found: Slice) -> ThreadConnection:
-    edges, place = edges_of(found, _thread_edge, at="last_message_at")
+def page_of_threads(found: Slice, search: SearchQuery | None = None) -> ThreadConnection:
+    """The page as clients see it.
+
+    Args:
+        search: what the threads were found by.
+    """
+
+    def edge(cursor: str, row: Row) -> ThreadEdge:
+        return ThreadEdge(cursor=cursor, node=Thread.of(row), search=search)
+
+    edges, place = edges_of(found, edge, at="last_message_at")
     return ThreadConnection(edges=edges, page_info=place)
+
+
+async def _load_matches(info: Info, search: SearchQuery, thread_id: UUID) -> list[SearchMatch]:
+    return [
+        SearchMatch(
+            message_id=strawberry.ID(to_global("message", match.message_id)),
+            field=SearchField(match.field),
+            fragments=[TextFragment(text=piece.text, is_match=piece.is_match) for piece in match.fragments],
+        )
+        for match in await info.context.loaders.matches(search, thread_id)
+    ]
 
 
 async def load_thread(info: Info, thread_id: UUID | None) -> Thread | None:

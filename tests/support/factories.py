@@ -14,6 +14,7 @@ from infra.blobs import blob_key
 from services.bounces import disclose_bounces
 from services.deps import Deps
 from services.readers import write_readers
+from services.search_index import IndexedMessage, index_messages
 from services.thread_summaries import write_summaries
 from services.unit_of_work import UnitOfWork, unit_of_work
 
@@ -249,6 +250,8 @@ class Firm:
                 html,
                 any(content_id is None for _, _, content_id in files),
             )
+            indexed = IndexedMessage(letter.id, letter.thread_id, subject, people, text)
+            await index_messages(work.tx, self.id, [indexed])
             await self._hang_on(work, letter, applicants, files, keys, sent_at)
             await work.tx.insert_many(
                 "message_copy",
