@@ -96,10 +96,14 @@ def announce_readers(work: UnitOfWork, change: ReaderChange) -> None:
         work.announce(
             NewEvent(EventKind.THREAD_CHANGED, thread_id=change.thread_id, candidate_ids=change.candidate_ids)
         )
-    if change.lost:
-        work.announce(
-            NewEvent(EventKind.THREAD_WITHDRAWN, thread_id=change.thread_id, audience=tuple(sorted(change.lost)))
-        )
+    announce_withdrawal(work, change.thread_id, change.lost)
+
+
+def announce_withdrawal(work: UnitOfWork, thread_id: UUID, principals: Iterable[UUID]) -> None:
+    """Tells those who cannot read a thread any more, if there are any."""
+    audience = tuple(sorted(principals))
+    if audience:
+        work.announce(NewEvent(EventKind.THREAD_WITHDRAWN, thread_id=thread_id, audience=audience))
 
 
 def _readers(facts: Mapping[str, Any]) -> Mapping[UUID, Reason]:

@@ -33,7 +33,7 @@ from services.message_rows import (
     write_copies,
     write_messages,
 )
-from services.readers import announce_readers, write_readers
+from services.readers import announce_readers, announce_withdrawal, write_readers
 from services.thread_summaries import write_summaries
 from services.unit_of_work import UnitOfWork, unit_of_work
 
@@ -141,6 +141,8 @@ class _Batch:
         self.bcc: dict[UUID, list[dict[str, Any]]] = {}
         self.touched: set[UUID] = set()
         self.imported: set[UUID] = set()
+        self.former_readers: dict[UUID, frozenset[UUID]] = {}
+        """Of threads that were merged into others."""
 
     @classmethod
     async def load(cls, work: UnitOfWork, mailbox: dict[str, Any], copies: Sequence[FetchedCopy]) -> "_Batch":
@@ -257,7 +259,7 @@ class _Batch:
         )
         stored = {retired for retired in self.conversations.merged if retired not in self.conversations.created}
         for retired in stored:
-            await _move_thread(tx, retired, self.conversations.current(retired))
+            self.former_readers[retired] = await _move_thread(tx, retired, self.conversations.current(retired))
         learned = [(thread, key) for thread, key in self.conversations.learned if thread in self.conversations.threads]
         await tx.execute(
             "INSERT INTO thread_key (organisation_id, thread_id, key) "
@@ -284,10 +286,10 @@ class _Batch:
 
     async def _announce(self, changes: Sequence[Any]) -> None:
         by_thread = {change.thread_id: change for change in changes}
-        for retired, kept in self.conversations.merged.items():
-            if retired not in self.conversations.created:
-                thread_id = self.conversations.current(kept)
-                self.work.announce(NewEvent(EventKind.THREAD_MERGED, thread_id=thread_id, retired_id=retired))
+        for retired, readers in self.former_readers.items():
+            thread_id = self.conversations.current(retired)
+            self.work.announce(NewEvent(EventKind.THREAD_MERGED, thread_id=thread_id, retired_id=retired))
+            announce_withdrawal(self.work, retired, readers - by_thread[thread_id].after)
         for message in self.messages:
             self.work.announce(
                 NewEvent(
@@ -310,12 +312,22 @@ class _Batch:
                         candidate_ids=change.candidate_ids,
                     )
                 )
+                announce_withdrawal(self.work, change.thread_id, change.lost)
             elif change.before:
                 announce_readers(self.work, change)
 
 
-async def _move_thread(tx: Transaction, retired: UUID, kept: UUID) -> None:
-    """Everything of one thread goes to another, and the old id is remembered (R4.1)."""
+async def _move_thread(tx: Transaction, retired: UUID, kept: UUID) -> frozenset[UUID]:
+    """Everything of one thread goes to another, and the old id is remembered (R4.1); who had read it.
+
+    If either is private, both are (R3.4).
+    """
+    await tx.execute(
+        "UPDATE thread SET visibility = 'PRIVATE' "
+        "WHERE id = $2 AND 'PRIVATE' = (SELECT visibility FROM thread WHERE id = $1)",
+        retired,
+        kept,
+    )
     await tx.execute("UPDATE message SET thread_id = $2 WHERE thread_id = $1", retired, kept)
     await tx.execute("UPDATE retired_thread SET thread_id = $2 WHERE thread_id = $1", retired, kept)
     await tx.execute(
@@ -333,8 +345,9 @@ async def _move_thread(tx: Transaction, retired: UUID, kept: UUID) -> None:
         retired,
         kept,
     )
-    await tx.execute("DELETE FROM thread WHERE id = $1", retired)
+    readers = await tx.fetch_value("DELETE FROM thread WHERE id = $1 RETURNING readers", retired)
     await tx.execute("INSERT INTO retired_thread (id, thread_id) VALUES ($1, $2)", retired, kept)
+    return frozenset(readers)
 
 
 async def _conversations(
