@@ -9,7 +9,7 @@ both are about a common candidate (R3.4): a forged header opens nothing.
 
 Where no reference leads anywhere, the mailbox's own server is asked: it may know the message's place by means that the
 message itself does not show. It is a witness, no authority: some servers join by subject, so it never makes one thread
-of two, and where it has put several threads into one conversation it has told nothing (docs/adr/0012).
+of two, and where it has put several threads into one conversation it has told nothing (docs/adr/0013).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
