@@ -15,7 +15,7 @@ _ATTRIBUTION_LINES = 4
 _ATTRIBUTION_LENGTH = 400
 _LOOKED_AT = 300
 """Characters of a line that are looked at; what tells history from answers is never further in."""
-_SIGNATURE_WORDS = 9
+_SIGNATURE_WORDS = 10
 _WRAPPED_AT = 60
 """Lines that were broken in transport are about this long at least."""
 
@@ -66,13 +66,17 @@ _HEADER_FIELDS = 3
 _FIELDS_WITHIN_LINES = 10
 
 _DEVICE_SIGNATURE = re.compile(
-    r"[(<\[*_\s]{0,4}(sent (from|via|with|by|using)\b|get outlook for|get \[outlook|from my (iphone|ipad|android)"
+    r"[(<\[*_\s]{0,4}(sent (via|with|by|using)\b|sent from (?!an? (?!phone|mobile|tablet|cell))"
+    r"|get outlook for|get \[outlook|from my (iphone|ipad|android)"
     r"|von mein\w{1,3} .{1,40} gesendet|gesendet (von|mit|über)\b|diese nachricht wurde von mein"
     r"|envoyé (de|depuis|à partir)\b|télécharger outlook|enviado (desde|do|de mi)\b|obtener outlook"
     r"|verzonden (met|vanaf|via|vanuit)\b|verstuurd vanaf|inviato da|download outlook|scarica outlook"
     r"|someone from mobile|skickat från|sendt fra|wysłane z|отправлено (с|из)\b|從我的 .{1,20} 傳送|发自我的)",
     re.IGNORECASE,
 )
+
+_SIGNED_OFF = re.compile(r"-[^\W\d_][\w.'’]{0,30}(?: [^\W\d_][\w.'’]{0,30}){0,2}")
+"""`-Ana Silva`"""
 
 
 class _Kind(Enum):
@@ -252,7 +256,10 @@ def _next_kind(kinds: list[_Kind], index: int) -> _Kind | None:
 
 
 def _without_quotations(kept: list[int], kinds: list[_Kind]) -> list[int]:
-    """Drops attributions and the quotation at the end; one at the start too where a single answer follows it."""
+    """Drops the quotation at the end, and one at the start where a single answer follows it.
+
+    What is quoted between answers stays, with the line that says who wrote it.
+    """
     texts = [place for place, index in enumerate(kept) if kinds[index] is _Kind.TEXT]
     if not texts:
         return []
@@ -260,7 +267,11 @@ def _without_quotations(kept: list[int], kinds: list[_Kind]) -> list[int]:
     has_attribution = any(kinds[index] is _Kind.ATTRIBUTION for index in kept)
     answers_between = any(kinds[index] is _Kind.QUOTED for index in kept[first : last + 1])
     start = first if has_attribution and not answers_between else 0
-    return [index for index in kept[start : last + 1] if kinds[index] is not _Kind.ATTRIBUTION]
+    return [
+        index
+        for index in kept[start : last + 1]
+        if kinds[index] is not _Kind.ATTRIBUTION or _next_kind(kinds, index) is _Kind.QUOTED
+    ]
 
 
 def _without_signature(kept: list[int], lines: list[str], kinds: list[_Kind]) -> list[int]:
@@ -275,10 +286,26 @@ def _without_signature(kept: list[int], lines: list[str], kinds: list[_Kind]) ->
 
 
 def _without_marks_at_end(kept: list[int], lines: list[str], kinds: list[_Kind]) -> list[int]:
-    """Drops what devices and programs put under a message, and rules."""
+    """Drops what devices and programs put under a message, rules, and the name after a dash."""
+    kept = _without_closing(kept, lines, kinds)
+    if _is_signed_off(kept, lines, kinds):
+        kept = _without_closing(kept[:-1], lines, kinds)
+    return kept
+
+
+def _without_closing(kept: list[int], lines: list[str], kinds: list[_Kind]) -> list[int]:
     while kept and (kinds[kept[-1]] is _Kind.EMPTY or _is_closing(lines[kept[-1]])):
         kept = kept[:-1]
     return kept
+
+
+def _is_signed_off(kept: list[int], lines: list[str], kinds: list[_Kind]) -> bool:
+    """Whether a name after a dash stands apart at the end; one dash among several is a list's."""
+    if len(kept) < 2 or kinds[kept[-2]] is not _Kind.EMPTY:  # noqa: PLR2004 - a name and what is signed
+        return False
+    name = lines[kept[-1]].strip()
+    is_name = bool(_SIGNED_OFF.fullmatch(name)) and name[1].isupper()
+    return is_name and not any(lines[index].lstrip()[:1] == "-" for index in kept[:-1])
 
 
 def _is_closing(line: str) -> bool:

@@ -1,13 +1,19 @@
 """A reply is shown without what it repeats."""
 
+import logging
 import textwrap
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.quoting import reply_text
+from tests.domain.reply_sets import DIFFERENT, KEPT
 from tests.support.mail_files import corpus
+
+log = logging.getLogger(__name__)
+"""The scores are shown by `pytest --log-cli-level=INFO`."""
 
 
 def dedent(text: str) -> str:
@@ -55,7 +61,14 @@ def test_history_without_quotation_marks_goes(block: str) -> None:
 
 @pytest.mark.parametrize(
     "signature",
-    ["-- \nAna Silva\n+351 123", "--\nAna", "Sent from my iPhone", "Von meinem iPhone gesendet", "____________"],
+    [
+        "-Ana Silva",
+        "-- \nAna Silva\n+351 123",
+        "--\nAna",
+        "Sent from my iPhone",
+        "Von meinem iPhone gesendet",
+        "____________",
+    ],
 )
 def test_the_signature_goes(signature: str) -> None:
     assert reply_text(f"Yes, gladly.\n\n{signature}\n") == "Yes, gladly."
@@ -84,6 +97,7 @@ def test_answers_between_quotations_stay_with_what_they_answer() -> None:
         """
         Hi Jonas,
 
+        On 2 Nov 2026 at 10:15, Jonas wrote:
         > When can you start?
 
         In January.
@@ -121,6 +135,9 @@ def test_what_is_all_history_is_shown_whole(text: str) -> None:
         "Here is why -- and this is not a signature -- it works.",
         "My team wrote:\nmuch Python.",
         "I worked there from 2020: it was good.",
+        "I speak\n\n-German\n\n-French",
+        "Sent from a place without a network.",
+        "See below.\n\n-5 degrees",
     ],
 )
 def test_what_only_looks_like_history_stays(text: str) -> None:
@@ -177,10 +194,46 @@ def test_text_made_to_stall_a_scanner_does_not(text: str) -> None:
     assert reply_text(text)
 
 
-def test_nine_in_ten_of_the_known_replies_are_trimmed_as_people_did() -> None:
+SETS = ("discourse", "github", "zapier", "willdurand")
+_TEMPLATES = {"email_with_date_headers.txt", "email_with_from_headers.txt"}
+"""They have a gap where the line before a quotation should be; `test_a_quotation_and_the_line_before_it_go` has those."""
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_nine_in_ten_of_the_known_replies_are_trimmed_as_people_did(name: str) -> None:
+    cases, different = trimmed_otherwise(name)
+    log.info("%s: %d of %d", name, len(cases) - len(different), len(cases))
+    assert len(different) <= len(cases) / 10
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_every_reply_that_is_trimmed_otherwise_is_listed_with_its_reason(name: str) -> None:
+    _, different = trimmed_otherwise(name)
+    reasons = next(reasons for folder, reasons in DIFFERENT.items() if folder.startswith(name))
+    assert sorted(different) == sorted(file for files in reasons.values() for file in files)
+
+
+def trimmed_otherwise(name: str) -> tuple[list[str], list[str]]:
+    """The files of a set, and those of them that come out with other words."""
+    cases = dict(discourse_replies() if name == "discourse" else marked_replies(name))
+    return list(cases), [file for file, (text, trimmed) in cases.items() if reply_text(text).split() != trimmed.split()]
+
+
+def discourse_replies() -> Iterator[tuple[str, tuple[str, str]]]:
     folder = corpus("discourse-email-reply-trimmer") / "test"
-    cases = sorted((folder / "emails").glob("*.txt"))
-    right = sum(
-        reply_text(case.read_text()).split() == (folder / "trimmed" / case.name).read_text().split() for case in cases
-    )
-    assert right / len(cases) >= 0.9
+    for path in sorted((folder / "emails").glob("*.txt")):
+        yield path.name, (path.read_text(), (folder / "trimmed" / path.name).read_text())
+
+
+def marked_replies(name: str) -> Iterator[tuple[str, tuple[str, str]]]:
+    folder, marks = next(entry for entry in KEPT.items() if entry[0].startswith(name))
+    for path in sorted(corpus(folder).rglob("*.txt")):
+        if path.name not in _TEMPLATES:
+            text = path.read_text(errors="replace")
+            yield path.name, (text, "\n".join(marked_lines(text.split("\n"), marks[path.name])))
+
+
+def marked_lines(lines: list[str], marks: str) -> Iterator[str]:
+    for mark in marks.split(","):
+        first, dash, last = mark.partition("-")
+        yield from lines[int(first) - 1 : int(last or (len(lines) if dash else first))]
