@@ -34,6 +34,7 @@ _EXISTS = re.compile(rb"(\d{1,10}) EXISTS", re.IGNORECASE)
 _SEARCH = re.compile(rb"SEARCH((?: +\d{1,10})*) *(?:\(.*\))?", re.IGNORECASE)
 _FOR_GOOD = re.compile(rb"\[(?:NONEXISTENT|NOPERM)\]", re.IGNORECASE)
 """Source: RFC 5530 §3."""
+_LAST_UID = 2**32 - 1
 _MESSAGES_PER_DATE_FETCH = 20_000
 
 
@@ -86,6 +87,22 @@ class RemoteMailbox:
             told = await self._status(folder)
             uidnext = told.uidnext if told else 1
         state = FolderState(uidvalidity or 0, uidnext)
+        self._open = (folder, state)
+        return state
+
+    async def open_or_refresh(self, folder: Folder, first: int) -> FolderState | None:
+        """As `open`; but where this folder is open already, only what has come since is asked for.
+
+        NOOP shows it (RFC 3501 §6.1.2), and the highest UID from `first` on stands for UIDNEXT, which only opening
+        tells. To open a large folder again can take a server seconds.
+        """
+        if self._open is None or not self._is_open(folder):
+            return await self.open(folder)
+        await self.connection.demand("NOOP")
+        arrived = await self.uids(first, _LAST_UID)
+        state = self._open[1]
+        if arrived:
+            state = FolderState(state.uidvalidity, max(state.uidnext, arrived[-1] + 1))
         self._open = (folder, state)
         return state
 

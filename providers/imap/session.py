@@ -149,7 +149,7 @@ class IMAPSession:
         self, folder: Folder, stored: FolderCursor | None, passed_over: _PassedOver
     ) -> AsyncGenerator[DiscoveredPage, None]:
         """What came since, oldest first. The state is read before anything is fetched; `n:*` is never asked."""
-        state = await self._open(folder, passed_over)
+        state = await self._open(folder, passed_over, arrived_from=int(stored["live"]) if stored else 1)
         if state is None:
             return
         cursor = IMAPCursor.from_stored(stored, state)
@@ -220,8 +220,14 @@ class IMAPSession:
         if stretch.is_renumbered:
             yield DiscoveredPage(folder.name, (), cursor.stored(), 0, elsewhere)
 
-    async def _open(self, folder: Folder, passed_over: _PassedOver | None = None) -> FolderState | None:
-        state = await self._mailbox.open(folder)
+    async def _open(
+        self, folder: Folder, passed_over: _PassedOver | None = None, *, arrived_from: int | None = None
+    ) -> FolderState | None:
+        """Opens the folder; where only what has arrived from a UID on is wanted, not again if it is open already."""
+        if arrived_from is None:
+            state = await self._mailbox.open(folder)
+        else:
+            state = await self._mailbox.open_or_refresh(folder, arrived_from)
         if state is None:
             log.warning("imap_folder_refused")
             if passed_over is not None and folder.name in self._mailbox.refused:
