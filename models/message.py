@@ -68,7 +68,7 @@ class MessageCopy(Link):
     size_bytes: int = fields.BigIntField()
     source_key = fields.CharField(max_length=200, db_index=True)
     """Where the bytes lie as this mailbox received them."""
-    provider_thread_id: str | None = fields.CharField(max_length=255, null=True)
+    provider_thread_id = fields.CharField(max_length=255, null=True)
     """The conversation that the mailbox's own server has put it in, where it tells. Indexed where there is one."""
 
     class Meta:
