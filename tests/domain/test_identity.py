@@ -85,6 +85,7 @@ def test_without_an_id_subject_and_recipients_count(old: bytes, new: bytes) -> N
     assert mark(plain().replace(old, new)) == mark(plain())
 
 
+@settings(deadline=None)
 @given(st.text(max_size=2000), st.text(max_size=2000))
 def test_a_key_is_short_and_tells_ids_apart(one: str, other: str) -> None:
     assert len(message_id_key(one)) == 16
