@@ -1,7 +1,8 @@
 """What is kept of a message so that a search finds it?
 
 A PostgreSQL `tsvector` in its text form: each word of the subject, of the people whom all of its readers are shown, and
-of the body, with its positions. Bcc is no part of it (R3.5).
+of the body, with its positions. Bcc is no part of it (R3.5). Before each word stands the organisation's mark, so that
+the index holds the words of each organisation apart, and none pays for another's mail.
 """
 
 from collections import defaultdict
@@ -18,15 +19,16 @@ MAX_PEOPLE = 100
 _PERSON_LENGTH = 400
 _MAX_POSITION = 16_000
 """Source: PostgreSQL 18 documentation, §8.11.1 (16383), checked 2026-11-22."""
+_MARK_LENGTH = 3
 _GAP = 10
 """Positions between one part and the next, which no phrase bridges."""
 
 
-def search_vector(scope: str, *, subject: str, people: Mapping[str, Any], text: str) -> str:
+def search_vector(mark: str, *, subject: str, people: Mapping[str, Any], text: str) -> str:
     """The words of a message. Any text gives one that PostgreSQL takes, far below its limit of 1 MB.
 
     Args:
-        scope: a mark that is no word, which every message of an organisation has.
+        mark: of the organisation, by `search_mark`.
         people: as in the message's row.
     """
     positions: dict[str, list[int]] = defaultdict(list)
@@ -36,13 +38,13 @@ def search_vector(scope: str, *, subject: str, people: Mapping[str, Any], text: 
         for place, word in enumerate(words(part)[: max(0, _MAX_POSITION - first)], first):
             positions[word].append(place)
         first = place + _GAP
-    entries = (f"'{word}':{','.join(map(str, places))}" for word, places in positions.items())
-    return " ".join((f"'{scope}'", *entries))
+    entries = (f"'{mark}{word}':{','.join(map(str, places))}" for word, places in positions.items())
+    return " ".join((f"'{mark}'", *entries))
 
 
-def search_scope(organisation_id: UUID) -> str:
-    """The mark of an organisation's messages, so that the index finds no others: no text has a word like it."""
-    return f"@{organisation_id.hex}"
+def search_mark(organisation_id: UUID) -> str:
+    """What stands before each word of an organisation. A few may have the same: it tells words apart, not rights."""
+    return organisation_id.hex[-_MARK_LENGTH:]
 
 
 def shown_people(people: Mapping[str, Any]) -> list[dict[str, Any]]:

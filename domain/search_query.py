@@ -24,10 +24,10 @@ class Term:
     words: tuple[Sought, ...]
     is_excluded: bool
 
-    def __str__(self) -> str:
-        """As `tsquery` reads it."""
-        first, *others = self.words
-        phrase = _operand(first) + "".join(f" <{word.distance}> {_operand(word)}" for word in others)
+    def tsquery(self, mark: str) -> str:
+        first, *others = (f"'{mark}{word.word}'{':*' if word.is_open else ''}" for word in self.words)
+        steps = zip(others, self.words[1:], strict=True)
+        phrase = first + "".join(f" <{word.distance}> {operand}" for operand, word in steps)
         return f"!({phrase})" if self.is_excluded else f"({phrase})"
 
 
@@ -42,9 +42,13 @@ class SearchQuery:
         """Those that stand in what is found."""
         return tuple(term for term in self.terms if not term.is_excluded)
 
-    def tsquery(self, scope: str) -> str:
-        """As PostgreSQL reads it, for the messages with this mark (domain.search_index)."""
-        return " & ".join((f"'{scope}'", *map(str, self.terms)))
+    def tsquery(self, mark: str) -> str:
+        """As PostgreSQL reads it, for the organisation with this mark (domain.search_index).
+
+        Words are letters, digits and marks alone: nothing in them needs escaping.
+        """
+        terms = [term.tsquery(mark) for term in self.terms]
+        return " & ".join(terms if self.wanted else (f"'{mark}'", *terms))  # for what only excludes: of all there is
 
 
 def read_query(typed: str) -> SearchQuery | None:
@@ -67,8 +71,3 @@ def read_query(typed: str) -> SearchQuery | None:
     if sum(len(term.words) for term in terms) > MAX_WORDS:
         raise BadInput(f"A search can have at most {MAX_WORDS} words.")
     return SearchQuery(tuple(dict.fromkeys(terms))) if terms else None
-
-
-def _operand(word: Sought) -> str:
-    """Words are letters, digits and marks alone: nothing in them needs escaping."""
-    return f"'{word.word}'{':*' if word.is_open else ''}"

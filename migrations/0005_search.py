@@ -7,7 +7,7 @@ from tortoise.contrib.postgres.fields import TSVectorField
 from tortoise.fields.base import OnDelete
 from tortoise.migrations import operations as ops
 
-from domain.search_index import BODY_LENGTH, search_scope, search_vector
+from domain.search_index import BODY_LENGTH, search_mark, search_vector
 
 BATCH = 500
 
@@ -31,7 +31,7 @@ async def index_what_is_there(apps, schema_editor):
                 [row["thread_id"] for row in rows],
                 [
                     search_vector(
-                        search_scope(row["organisation_id"]),
+                        search_mark(row["organisation_id"]),
                         subject=row["subject"],
                         people=row["people"],
                         text=row["text"],

@@ -15,7 +15,7 @@ from uuid import UUID
 
 import orjson
 
-from domain.search_index import BODY_LENGTH, SUBJECT_LENGTH, person_text, search_scope, shown_people
+from domain.search_index import BODY_LENGTH, SUBJECT_LENGTH, person_text, search_mark, shown_people
 from domain.search_marks import Fragment, excerpt
 from domain.search_query import SearchQuery
 from services.gate import FULLY_TOLD, READABLE_THREAD
@@ -109,4 +109,4 @@ def _matches(row: Row, query: SearchQuery) -> list[Match]:
 
 
 def _tsquery(query: SearchQuery, organisation_id: UUID) -> str:
-    return query.tsquery(search_scope(organisation_id))
+    return query.tsquery(search_mark(organisation_id))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from domain.search_index import search_scope, search_vector
+from domain.search_index import search_mark, search_vector
 from infra.db import Transaction
 
 _WRITE = """
@@ -26,13 +26,13 @@ class IndexedMessage(NamedTuple):
 
 async def index_messages(tx: Transaction, organisation_id: UUID, messages: Sequence[IndexedMessage]) -> None:
     """Makes new messages found, in one statement."""
-    scope = search_scope(organisation_id)
+    mark = search_mark(organisation_id)
     await tx.execute(
         _WRITE,
         [message.id for message in messages],
         [message.thread_id for message in messages],
         [
-            search_vector(scope, subject=message.subject, people=message.people, text=message.text)
+            search_vector(mark, subject=message.subject, people=message.people, text=message.text)
             for message in messages
         ],
     )
