@@ -16,6 +16,7 @@ _ATTRIBUTION_LENGTH = 400
 _LOOKED_AT = 300
 """Characters of a line that are looked at; what tells history from answers is never further in."""
 _SIGNATURE_WORDS = 10
+_RULE_LENGTH = 10
 _WRAPPED_AT = 60
 """Lines that were broken in transport are about this long at least."""
 
@@ -33,7 +34,7 @@ _ADDRESS = re.compile(r"[\w.+-]{1,64}@[\w.-]{1,100}")
 _QUOTE_MARK = re.compile(r"\|?[A-Z]{0,3}>(?!:$)")
 """Some programs put the initials of whom they quote before the sign."""
 _STARTS_WITH_DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}\b")
-_DATE_SIGN = re.compile(r"\d{1,2}[:.h]\d{2}|\b(?:19|20)\d{2}\b|\d{1,2}[./-]\d{1,2}")
+_DATE_SIGN = re.compile(r"\d(?:[:.h]\d{2}|[./-]\d)|\b(?:19|20)\d{2}\b")
 
 _SEPARATOR_WORDS = (
     "original message", "original appointment", "forwarded message", "reply message", "reply above this line",
@@ -182,7 +183,8 @@ def _is_header_block(lines: list[str], index: int) -> bool:
 
 
 def _field(line: str) -> str | None:
-    match = _FIELD.match(line[:_LOOKED_AT])
+    start = line[:_LOOKED_AT]
+    match = _FIELD.match(start) if ":" in start or "：" in start else None
     return match[1].strip().lower() if match else None
 
 
@@ -209,21 +211,25 @@ def _attribution_length(lines: list[str], kinds: list[_Kind], index: int) -> int
 
 
 def _may_begin_attribution(line: str) -> bool:
-    return bool(_DATE_FIRST.match(line) or _DATE_SIGN.search(line) or _ADDRESS.search(line))
+    return bool(_DATE_FIRST.match(line) or _DATE_SIGN.search(line) or _names_address(line))
+
+
+def _names_address(text: str) -> bool:
+    return "@" in text and bool(_ADDRESS.search(text))
 
 
 def _is_zoned_date(line: str) -> bool:
     """`2016-03-03 17:21 GMT+01:00 Ana Silva`, `2013/7/20 Ana <ana@…>`: marks that need no verb."""
     if not _STARTS_WITH_DATE.match(line):
         return False
-    return (" GMT" in line[:24] and not line.endswith("<")) or (line.endswith(">") and bool(_ADDRESS.search(line)))
+    return (" GMT" in line[:24] and not line.endswith("<")) or (line.endswith(">") and _names_address(line))
 
 
 def _is_attribution(joined: str, *, before_quotation: bool) -> bool:
     text = joined.strip("- ").replace("：", ":").replace("\xa0", " ").lower().strip("*_ ")
     if _STARTS_WITH_DATE.match(text) and text.endswith((">:", ">")):
-        return bool(_ADDRESS.search(text))
-    names_writer = bool(_ADDRESS.search(text))
+        return _names_address(text)
+    names_writer = _names_address(text)
     names_date = bool(_DATE_SIGN.search(text))
     if before_quotation and names_writer and names_date:
         return True
@@ -251,8 +257,8 @@ def _start_of_history(kinds: list[_Kind]) -> int:
 
 
 def _next_kind(kinds: list[_Kind], index: int) -> _Kind | None:
-    passed = {_Kind.EMPTY, _Kind.ATTRIBUTION}
-    return next((kind for kind in kinds[index : index + 2 * _ATTRIBUTION_LINES] if kind not in passed), None)
+    following = kinds[index : index + 2 * _ATTRIBUTION_LINES]
+    return next((kind for kind in following if kind is not _Kind.EMPTY and kind is not _Kind.ATTRIBUTION), None)
 
 
 def _without_quotations(kept: list[int], kinds: list[_Kind]) -> list[int]:
@@ -279,7 +285,7 @@ def _without_signature(kept: list[int], lines: list[str], kinds: list[_Kind]) ->
     has_text = False
     for place, index in enumerate(kept):
         line = lines[index].strip()
-        if has_text and (line in {"--", "—"} or (len(line) >= 10 and set(line) <= {"_"})):  # noqa: PLR2004
+        if has_text and (line in {"--", "—"} or (len(line) >= _RULE_LENGTH and not line.strip("_"))):
             return kept[:place]
         has_text = has_text or kinds[index] is _Kind.TEXT
     return kept

@@ -4,7 +4,9 @@ Source: RFC 2045 §5.1, RFC 2183, RFC 2231 (charset, language and continuations)
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from domain.mime import charsets
@@ -12,6 +14,7 @@ from domain.mime.encoded_words import decode_words, to_text
 
 _VALUE_LENGTH = 16_384
 _PARAMETERS = 100
+_KEPT_LENGTH = 200
 _COMMENT = re.compile(r"\([^()\"]{0,1000}\)")
 _PARAMETER = re.compile(
     r"""[;\s]*
@@ -28,7 +31,7 @@ class ParameterisedValue:
     """`value` in lower case without its parameters; parameter names in lower case, their values decoded."""
 
     value: str
-    parameters: dict[str, str]
+    parameters: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,10 @@ class _Section:
 
 def read_parameterised(header: bytes) -> ParameterisedValue:
     """The header's value and parameters; of a repeated parameter the first. Never raises."""
+    return _read_again(header) if len(header) <= _KEPT_LENGTH else _read(header)
+
+
+def _read(header: bytes) -> ParameterisedValue:
     text = to_text(header)[:_VALUE_LENGTH]
     if "(" in text.partition('"')[0]:
         text = _COMMENT.sub(" ", text)
@@ -61,6 +68,10 @@ def read_parameterised(header: bytes) -> ParameterisedValue:
     for name, found in sections.items():
         plain[name] = _joined(found)
     return ParameterisedValue(value, plain)
+
+
+_read_again = lru_cache(maxsize=1024)(_read)
+"""Nearly all messages have the same few types."""
 
 
 def _parameter_text(match: re.Match[str]) -> str:

@@ -76,7 +76,11 @@ class Part:
 
     def header(self, name: str) -> bytes | None:
         """The first header of that (lower-case) name."""
-        return next((value for header, value in self.headers if header == name), None)
+        return self._first_headers.get(name)
+
+    @cached_property
+    def _first_headers(self) -> dict[str, bytes]:
+        return dict(reversed(self.headers))
 
     @cached_property
     def type(self) -> ParameterisedValue:
