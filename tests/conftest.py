@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from demo.mailserver import MailSandbox, MailServerUnavailable
 from infra.db.migrate import migrate
@@ -14,6 +15,10 @@ from services.deps import Deps
 from tests.support.deps import opened_deps
 from tests.support.office import PASSWORD
 from tests.support.servers import emptied_redis, fresh_database, session_servers
+
+# How long an example takes says something of the machine, and is measured in bench/.
+settings.register_profile("postroom", deadline=None)
+settings.load_profile("postroom")
 
 ADDRESSES = [f"recruiter{number}@acme.example" for number in range(200)]
 _fresh = iter(ADDRESSES)

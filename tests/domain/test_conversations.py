@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.conversations import Arrival, Conversations, KnownThread, ProviderThread
@@ -244,7 +244,6 @@ def threads_of(messages: Sequence[Arrival]) -> tuple[Conversations, list[UUID]]:
     return conversations, [conversations.current(thread) for thread in placed]
 
 
-@settings(deadline=None)
 @given(correspondence(), st.data())
 def test_the_order_of_arrival_does_not_change_who_is_together(messages: list[Arrival], data: st.DataObject) -> None:
     order = data.draw(st.permutations(range(len(messages))))
@@ -253,7 +252,6 @@ def test_the_order_of_arrival_does_not_change_who_is_together(messages: list[Arr
     assert together([threads[number] for number in order]) == together(shuffled)
 
 
-@settings(deadline=None)
 @given(correspondence())
 def test_together_are_exactly_those_whom_references_connect(messages: list[Arrival]) -> None:
     """The same said in another way: components of the graph of messages and ids."""
@@ -268,7 +266,6 @@ def test_together_are_exactly_those_whom_references_connect(messages: list[Arriv
     assert found == {frozenset(group[0]) for group in groups}
 
 
-@settings(deadline=None)
 @given(busy_correspondence())
 def test_no_message_is_lost_and_every_thread_is_where_it_is_said_to_be(messages: list[Arrival]) -> None:
     conversations, threads = threads_of(messages)
@@ -280,7 +277,6 @@ def test_no_message_is_lost_and_every_thread_is_where_it_is_said_to_be(messages:
     )
 
 
-@settings(deadline=None)
 @given(busy_correspondence())
 def test_a_thread_is_about_the_candidates_of_its_messages_and_each_shares_one_with_another(
     messages: list[Arrival],
@@ -295,7 +291,6 @@ def test_a_thread_is_about_the_candidates_of_its_messages_and_each_shares_one_wi
         )
 
 
-@settings(deadline=None)
 @given(busy_correspondence())
 def test_a_merge_keeps_the_older_thread(messages: list[Arrival]) -> None:
     conversations, _ = threads_of(messages)
@@ -303,7 +298,6 @@ def test_a_merge_keeps_the_older_thread(messages: list[Arrival]) -> None:
     assert all(made[kept] < made[retired] for retired, kept in conversations.merged.items())
 
 
-@settings(deadline=None)
 @given(correspondence())
 def test_what_comes_again_changes_nothing(messages: list[Arrival]) -> None:
     conversations, threads = threads_of(messages)
@@ -313,7 +307,6 @@ def test_what_comes_again_changes_nothing(messages: list[Arrival]) -> None:
     assert (conversations.merged, conversations.learned) == (merged, learned)
 
 
-@settings(deadline=None)
 @given(correspondence())
 def test_a_batch_goes_on_where_the_last_one_ended(messages: list[Arrival]) -> None:
     """It sees threads as the database has them."""
