@@ -16,7 +16,7 @@ from infra.db import Transaction
 from services.address_proof import take_proof
 from services.deps import Deps
 from services.leases import Lease, hold
-from services.matching import canonical_addresses, match_candidates
+from services.matching import CanonicalForms, canonical_addresses, match_candidates
 from services.recall import put_on_record
 from services.unit_of_work import unit_of_work
 
@@ -99,7 +99,8 @@ async def _wanted(
 
     A report tells in its body alone whom it concerns. It is read in memory and judged again before anything is kept.
     """
-    in_scope = [(header, origin, canonical_addresses(header.addresses)) for header, origin in judged if origin]
+    forms = CanonicalForms()
+    in_scope = [(header, origin, canonical_addresses(header.addresses, forms)) for header, origin in judged if origin]
     addresses = {address for _, _, found in in_scope for address in found}
     matches = await match_candidates(tx, mailbox["organisation_id"], addresses, excluded=mailbox["excluded"])
     return [

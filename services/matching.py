@@ -106,9 +106,21 @@ async def address_book(
     return AddressBook(candidates, users, frozenset(row["canonical"] for row in rows))
 
 
-def canonical_addresses(addresses: Iterable[str]) -> list[str]:
+class CanonicalForms(dict[str, str | None]):
+    """The canonical form of each address asked for, worked out once; None for what is no address.
+
+    To be kept for a page of headers, no longer: in it the same few people come again and again.
+    """
+
+    def __missing__(self, address: str) -> str | None:
+        self[address] = form = canonical(address)
+        return form
+
+
+def canonical_addresses(addresses: Iterable[str], forms: CanonicalForms | None = None) -> list[str]:
     """The canonical forms of those that are addresses at all."""
-    return [form for address in addresses if (form := canonical(address)) is not None]
+    known = CanonicalForms() if forms is None else forms
+    return [form for address in addresses if (form := known[address]) is not None]
 
 
 def _excluded_of(addresses: Iterable[str], excluded: Iterable[str]) -> set[str]:

@@ -65,6 +65,7 @@ class Connection:
         self.deadlines = deadlines
         self._protocol = protocol
         self._capabilities: frozenset[str] = frozenset()
+        self._ahead: Request | None = None
 
     def offers(self, capability: str) -> bool:
         """Whether the server said, since login, that it has this capability (in capitals)."""
@@ -101,10 +102,7 @@ class Connection:
                 literal_bytes=literal_bytes,
                 total_literal_bytes=total_literal_bytes,
             )
-            if reply.result == "BAD":
-                raise CommandNotUnderstood(name)
-            if reply.result == "NO" and asks_for_patience(reply.text):
-                raise ServerBusy(name)
+            _judge(name, reply)
         return reply
 
     async def demand(
@@ -130,6 +128,37 @@ class Connection:
                 raise CommandRefused(name)
         return reply
 
+    async def begin(
+        self,
+        name: str,
+        *arguments: bytes | Text,
+        sink: Callable[[Response], None],
+        literal_bytes: int,
+        total_literal_bytes: int,
+    ) -> Request:
+        """Sends a command, for its responses to come while the caller does something else; `finish` gives them.
+
+        Whatever is asked on this connection before it has ended waits for its end.
+        """
+        with boundary():
+            async with asyncio.timeout(self.deadlines.command_s):
+                await self._settle()
+            request = self._request(name, arguments, sink)
+            self._protocol.begin(request, literal_bytes=literal_bytes, total_literal_bytes=total_literal_bytes)
+            self._ahead = request
+        return request
+
+    async def finish(self, request: Request, *, deadline_s: float) -> Reply:
+        """The reply to a command that was begun, as of `demand`; `deadline_s` from now on."""
+        with boundary():
+            async with asyncio.timeout(deadline_s):
+                await self._settle()
+            await request.wait()  # it has ended: well, or by raising
+            _judge(request.name, request.reply)
+            if request.reply.result != "OK":
+                raise CommandRefused(request.name)
+        return request.reply
+
     async def attempt(self, name: str, *arguments: bytes | Text) -> Reply | None:
         """Runs a command the server may not know although it says so; None where it refuses."""
         with boundary():
@@ -145,6 +174,8 @@ class Connection:
         """
         request = IdleRequest(self._protocol.new_tag())
         with boundary():
+            async with asyncio.timeout(self.deadlines.command_s):
+                await self._settle()
             self._protocol.begin(request)
             try:
                 async with asyncio.timeout(self.deadlines.command_s):
@@ -248,12 +279,37 @@ class Connection:
         literal_bytes: int = SHORT_LITERAL_BYTES,
         total_literal_bytes: int = SHORT_LITERALS_BYTES,
     ) -> Reply:
-        tag = self._protocol.new_tag()
-        request = Request(name.rpartition(" ")[2], tag, compose(tag, name, arguments), sink)
         async with asyncio.timeout(deadline_s):
+            await self._settle()
+            request = self._request(name, arguments, sink)
             return await self._protocol.execute(
                 request, literal_bytes=literal_bytes, total_literal_bytes=total_literal_bytes
             )
+
+    def _request(
+        self, name: str, arguments: Sequence[bytes | Text], sink: Callable[[Response], None] | None
+    ) -> Request:
+        tag = self._protocol.new_tag()
+        return Request(name.rpartition(" ")[2], tag, compose(tag, name, arguments), sink)
+
+    async def _settle(self) -> None:
+        """Waits for the end, good or bad, of a command that was begun."""
+        request, self._ahead = self._ahead, None
+        if request is None or request.is_done:
+            return
+        try:
+            await request.ended()
+        except BaseException:
+            self._protocol.fail(ConnectionLost("cut short"))
+            raise
+
+
+def _judge(name: str, reply: Reply) -> None:
+    """Raises where the server did not understand, or wants to be left alone for a while."""
+    if reply.result == "BAD":
+        raise CommandNotUnderstood(name)
+    if reply.result == "NO" and asks_for_patience(reply.text):
+        raise ServerBusy(name)
 
 
 def compose(tag: str, name: str, arguments: Sequence[bytes | Text]) -> list[bytes]:

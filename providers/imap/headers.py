@@ -8,12 +8,20 @@ address field, however broken the field. Python's `email` package takes fifty ti
 import binascii
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from domain.mime.bounces import REPORT_FIELDS, may_be_report
 
 _FOLD = re.compile(r"\n[ \t]+")
 _ADDRESS_FIELDS = frozenset({"from", "to", "cc", "bcc", "reply-to", "sender"})
+_USUAL_NAMES = {
+    name: name.lower()
+    for line in (
+        "From To Cc CC Bcc BCC Reply-To Sender Message-ID Message-Id In-Reply-To References",
+        "Content-Type Return-Path Auto-Submitted",
+    )
+    for name in line.split()
+}
 _BETWEEN_ADDRESSES = {ord(character): " " for character in '<>()[]\\,;:"\r\n\t'}
 
 # A word begins where none goes on: without that, a long text without `@` would be searched again from each letter.
@@ -30,6 +38,12 @@ _BARE_MESSAGE_ID = re.compile(r"(?<![^\s<>,;()\"@])[^\s<>,;()\"@]+@[^\s<>,;()\"@
 MAX_ADDRESSES = 5_000
 MAX_REFERENCES = 1_000
 _MAX_COMMENT_DEPTH = 10
+_REMEMBERED = 4096
+_REMEMBERED_LENGTH = 500
+"""Fields above this length are read each time: what is remembered stays within a few megabytes."""
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 
 class HeaderFields(NamedTuple):
@@ -41,33 +55,76 @@ class HeaderFields(NamedTuple):
     may_be_report: bool
 
 
+class HeaderReader:
+    """Reads the header blocks of one mailbox.
+
+    The same correspondents come again and again, so what their fields say is remembered for as long as the reader is
+    there: the connection's time, no longer.
+    """
+
+    def __init__(self) -> None:
+        self._addresses: dict[str, tuple[str, ...]] = {}
+        self._reports: dict[tuple[str, ...], bool] = {}
+
+    def read(self, block: bytes) -> HeaderFields:
+        """Reads a block of header fields as IMAP sends it. Never raises, whatever the bytes."""
+        text = block.decode("utf-8", "replace").replace("\r", "").replace("\0", "")
+        if "\n " in text or "\n\t" in text:
+            text = _FOLD.sub(" ", text)
+        addresses: dict[str, None] = {}
+        references = in_reply_to = ""
+        message_id: str | None = None
+        of_reports: dict[str, str] = {}
+        for line in text.split("\n"):
+            written, _, value = line.partition(":")
+            name = _USUAL_NAMES.get(written) or written.rstrip().lower()
+            if name in _ADDRESS_FIELDS:
+                addresses.update(dict.fromkeys(self._addresses_in(value)))
+            elif name == "message-id":
+                message_id = message_id or next(iter(_message_ids(value)), None)
+            elif name == "references":
+                references += value
+            elif name == "in-reply-to":
+                in_reply_to += value
+            if name in REPORT_FIELDS:
+                of_reports.setdefault(name, value)
+        answered = dict.fromkeys(_message_ids(references) + _message_ids(in_reply_to))
+        return HeaderFields(
+            tuple(addresses)[:MAX_ADDRESSES],
+            message_id,
+            tuple(answered)[-MAX_REFERENCES:],
+            self._may_be_report(of_reports),
+        )
+
+    def _addresses_in(self, value: str) -> tuple[str, ...]:
+        known = self._addresses.get(value)
+        if known is None:
+            known = tuple(find_addresses(value))
+            if len(value) <= _REMEMBERED_LENGTH:
+                _remember(self._addresses, value, known)
+        return known
+
+    def _may_be_report(self, fields: dict[str, str]) -> bool:
+        if "report" not in fields.get("content-type", "").lower():
+            fields.pop("content-type", None)  # says nothing, and is another in every message
+        key = (*fields, *fields.values())
+        known = self._reports.get(key)
+        if known is None:
+            known = may_be_report(fields)
+            if sum(map(len, key)) <= _REMEMBERED_LENGTH:
+                _remember(self._reports, key, known)
+        return known
+
+
+def _remember(known: dict[_Key, _Value], key: _Key, value: _Value) -> None:
+    if len(known) >= _REMEMBERED:
+        known.clear()
+    known[key] = value
+
+
 def read_header_fields(block: bytes) -> HeaderFields:
-    """Reads a block of header fields as IMAP sends it. Never raises, whatever the bytes."""
-    text = block.decode("utf-8", "replace").replace("\r", "").replace("\0", "")
-    if "\n " in text or "\n\t" in text:
-        text = _FOLD.sub(" ", text)
-    correspondents: list[str] = []
-    references = in_reply_to = ""
-    message_id: str | None = None
-    of_reports: dict[str, str] = {}
-    for line in text.split("\n"):
-        name, _, value = line.partition(":")
-        name = name.rstrip().lower()
-        if name in _ADDRESS_FIELDS:
-            correspondents.append(value)
-        elif name == "message-id":
-            message_id = message_id or next(iter(_message_ids(value)), None)
-        elif name == "references":
-            references += value
-        elif name == "in-reply-to":
-            in_reply_to += value
-        if name in REPORT_FIELDS:
-            of_reports.setdefault(name, value)
-    addresses = dict.fromkeys(find_addresses(" , ".join(correspondents)))
-    answered = dict.fromkeys(_message_ids(references) + _message_ids(in_reply_to))
-    return HeaderFields(
-        tuple(addresses)[:MAX_ADDRESSES], message_id, tuple(answered)[-MAX_REFERENCES:], may_be_report(of_reports)
-    )
+    """As `HeaderReader.read`, of one block alone."""
+    return HeaderReader().read(block)
 
 
 def find_addresses(value: str) -> list[str]:

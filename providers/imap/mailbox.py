@@ -5,6 +5,7 @@ Nothing here changes the mailbox: folders are opened by EXAMINE and bodies read 
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from domain.changes import RemoteHeader
@@ -14,7 +15,8 @@ from providers.imap.cursor import FolderState
 from providers.imap.failures import ProtocolViolation
 from providers.imap.fetched import FetchedItems, read_fetch
 from providers.imap.folders import Folder, folders_to_read, read_foreign_prefixes, read_listing
-from providers.imap.headers import read_header_fields
+from providers.imap.headers import HeaderReader
+from providers.imap.protocol import Request
 from providers.imap.ranges import UIDRanges
 from providers.imap.wire import Response, parse
 
@@ -38,6 +40,14 @@ _LAST_UID = 2**32 - 1
 _MESSAGES_PER_DATE_FETCH = 20_000
 
 
+@dataclass(frozen=True, slots=True)
+class HeadersAsked:
+    """A request for headers, and by UID what has come of them so far."""
+
+    request: Request
+    found: dict[int, RemoteHeader]
+
+
 class RemoteMailbox:
     """A mailbox through one connection; remembers which folder is open."""
 
@@ -47,6 +57,7 @@ class RemoteMailbox:
         self._foreign_prefixes: tuple[bytes, ...] | None = None
         self._open: tuple[Folder, FolderState] | None = None
         self._exists = 0
+        self._header_reader = HeaderReader()
         self.refused: set[str] = set()
         """Folders that the server would not open when last asked, for no lasting reason."""
 
@@ -138,8 +149,8 @@ class RemoteMailbox:
                 found.update(map(int, hits[1].split()))
         return sorted(found)
 
-    async def headers(self, uids: Iterable[int], state: FolderState, *, baseline: int | None) -> list[RemoteHeader]:
-        """The messages of these UIDs by their headers, ascending; those that are gone are left out.
+    async def ask_for_headers(self, uids: Iterable[int], state: FolderState, *, baseline: int | None) -> HeadersAsked:
+        """Has the server send the headers of these messages of the open folder; `headers` gives them.
 
         `baseline` is the cursor's; None where it is unknown which have arrived since.
         """
@@ -148,18 +159,22 @@ class RemoteMailbox:
         def take(response: Response) -> None:
             items = read_fetch(response)
             if items is not None and items.uid is not None and items.octets is not None:
-                found[items.uid] = _header(items, items.uid, state, baseline)
+                found[items.uid] = self._header(items, items.uid, state, baseline)
 
-        await self.connection.demand(
+        request = await self.connection.begin(
             "UID FETCH",
             str(UIDRanges.of(uids)).encode(),
             _HEADER_ITEMS,
             sink=take,
-            deadline_s=self.connection.deadlines.transfer_s,
             literal_bytes=HEADER_BYTES,
             total_literal_bytes=2**30,  # they are not held together
         )
-        return [found[uid] for uid in sorted(found)]
+        return HeadersAsked(request, found)
+
+    async def headers(self, asked: HeadersAsked) -> list[RemoteHeader]:
+        """The messages that were asked for by their headers, ascending; those that are gone are left out."""
+        await self.connection.finish(asked.request, deadline_s=self.connection.deadlines.transfer_s)
+        return [asked.found[uid] for uid in sorted(asked.found)]
 
     async def dates(self) -> list[datetime]:
         """When each message of the open folder was received."""
@@ -225,6 +240,19 @@ class RemoteMailbox:
         """What is asked for with a body: Gmail tells which conversation it shows the message in."""
         return b"UID X-GM-THRID" if self.connection.offers("X-GM-EXT-1") else b"UID"
 
+    def _header(self, items: FetchedItems, uid: int, state: FolderState, baseline: int | None) -> RemoteHeader:
+        fields = self._header_reader.read(items.octets or b"")
+        return RemoteHeader(
+            remote_id=f"{state.uidvalidity}:{uid}",
+            received_at=items.internal_date,
+            size_bytes=items.size_bytes,
+            arrived_after_connect=baseline is not None and uid >= baseline,
+            addresses=fields.addresses,
+            rfc_message_id=fields.rfc_message_id,
+            references=fields.references,
+            may_be_report=fields.may_be_report,
+        )
+
     def _is_open(self, folder: Folder) -> bool:
         return self._open is not None and self._open[0].wire == folder.wire
 
@@ -258,20 +286,6 @@ class RemoteMailbox:
     async def _status(self, folder: Folder) -> FolderState | None:
         reply = await self.connection.ask("STATUS", Text(folder.wire), _STATUS_ITEMS)
         return next(iter(_states(reply.responses).values()), None) if reply.result == "OK" else None
-
-
-def _header(items: FetchedItems, uid: int, state: FolderState, baseline: int | None) -> RemoteHeader:
-    fields = read_header_fields(items.octets or b"")
-    return RemoteHeader(
-        remote_id=f"{state.uidvalidity}:{uid}",
-        received_at=items.internal_date,
-        size_bytes=items.size_bytes,
-        arrived_after_connect=baseline is not None and uid >= baseline,
-        addresses=fields.addresses,
-        rfc_message_id=fields.rfc_message_id,
-        references=fields.references,
-        may_be_report=fields.may_be_report,
-    )
 
 
 def _first(pattern: re.Pattern[bytes], texts: Iterable[bytes]) -> int | None:

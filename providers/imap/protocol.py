@@ -57,6 +57,10 @@ class Request(aioimaplib.Command):  # type: ignore[misc] # aioimaplib has no typ
         """What to send when the server says to go on; None where nothing is left."""
         return self.pieces.popleft() if self.pieces else None
 
+    async def ended(self) -> None:
+        """Returns once the command has ended, well or not."""
+        await self._event.wait()
+
     def finish(self, result: str, text: bytes) -> None:
         self.is_done = True
         self.reply = Reply(result, text, self.responses)

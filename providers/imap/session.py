@@ -17,9 +17,9 @@ from providers.imap.criteria import address_batches, any_of, reports_naming, sin
 from providers.imap.cursor import FolderState, IMAPCursor
 from providers.imap.fetching import fetch_messages
 from providers.imap.folders import Folder
-from providers.imap.mailbox import RemoteMailbox
+from providers.imap.mailbox import HeadersAsked, RemoteMailbox
 
-HEADERS_PER_PAGE = 500
+HEADERS_PER_PAGE = 1_000
 REISSUE_IDLE_S = 9 * 60.0
 """Well under the half hour of RFC 2177, because providers and routers drop quiet connections after ten minutes."""
 
@@ -126,7 +126,8 @@ class IMAPSession:
                 uids, waiting = waiting[-HEADERS_PER_PAGE:], waiting[:-HEADERS_PER_PAGE]
                 if not await self._still_open(folder, state, passed_over):
                     break
-                headers = _within(await self._mailbox.headers(uids, state, baseline=baseline), scope.oldest)
+                asked = await self._mailbox.ask_for_headers(uids, state, baseline=baseline)
+                headers = _within(await self._mailbox.headers(asked), scope.oldest)
                 yield DiscoveredPage(folder.name, tuple(reversed(headers)), {}, len(uids), len(waiting))
         passed_over.tell()
 
@@ -158,7 +159,8 @@ class IMAPSession:
             uids, waiting = waiting[:HEADERS_PER_PAGE], waiting[HEADERS_PER_PAGE:]
             if not await self._still_open(folder, state, passed_over):
                 return
-            headers = await self._mailbox.headers(uids, state, baseline=cursor.baseline)
+            asked = await self._mailbox.ask_for_headers(uids, state, baseline=cursor.baseline)
+            headers = await self._mailbox.headers(asked)
             cursor = cursor.after_live(uids[-1] + 1 if waiting else state.uidnext)
             yield DiscoveredPage(folder.name, tuple(headers), cursor.stored(), len(uids), len(waiting))
         final = cursor.after_live(state.uidnext)
@@ -206,14 +208,22 @@ class IMAPSession:
     async def _read_stretch(
         self, stretch: _Stretch, elsewhere: int, oldest: datetime | None, passed_over: _PassedOver
     ) -> AsyncGenerator[DiscoveredPage, None]:
+        """The next page is asked for before one is given away, so that it comes while the caller stores that one."""
         folder, state, cursor, waiting = stretch.folder, stretch.state, stretch.cursor, stretch.waiting
+        ahead: HeadersAsked | None = None
         while waiting:
             uids, waiting = waiting[-HEADERS_PER_PAGE:], waiting[:-HEADERS_PER_PAGE]
-            if not await self._still_open(folder, state, passed_over):
-                return
-            headers = await self._mailbox.headers(uids, state, baseline=cursor.baseline)
+            if ahead is None:
+                if not await self._still_open(folder, state, passed_over):
+                    return
+                ahead = await self._mailbox.ask_for_headers(uids, state, baseline=cursor.baseline)
+            headers = await self._mailbox.headers(ahead)
+            ahead = None
+            if waiting and await self._still_open(folder, state, passed_over):
+                following = waiting[-HEADERS_PER_PAGE:]
+                ahead = await self._mailbox.ask_for_headers(following, state, baseline=cursor.baseline)
             kept = _within(headers, oldest)
-            too_old = {_uid(header) for header in headers} - {_uid(header) for header in kept}
+            too_old = {_uid(header) for header in headers if header.received_at < oldest} if oldest else set()
             cursor = cursor.after_history((uid for uid in uids if uid not in too_old), stretch.existing)
             remaining = len(waiting) + elsewhere
             yield DiscoveredPage(folder.name, tuple(reversed(kept)), cursor.stored(), len(uids), remaining)

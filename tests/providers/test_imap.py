@@ -153,7 +153,7 @@ async def test_a_pass_that_a_folder_was_kept_from_says_so_though_others_have_ope
     remote: DovecotMailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("providers.imap.session.HEADERS_PER_PAGE", 1)
-    for folder in ("Archive", "Archive", "Zoo"):
+    for folder in ("Archive", "Archive", "Archive", "Zoo"):
         remote.sandbox.deliver(remote.address, letter("old"), folder)
     seen = []
     async with remote.provider().open() as session:
@@ -161,14 +161,14 @@ async def test_a_pass_that_a_folder_was_kept_from_says_so_though_others_have_ope
         with pytest.raises(FolderRefused), ExitStack() as broken:
             async for page in session.discover(cursors, want="history"):
                 seen.append(page.folder)
-                if page.folder == "Archive":
+                if len(seen) == 1:
                     ref = RemoteRef("Archive", page.headers[0].remote_id, 10)
                     await session.date_of_latest(1)  # goes over all folders, so that Archive is not the open one
                     broken.enter_context(remote.sandbox.broken_folder(remote.address, "Archive"))
-                else:
+                elif page.folder == "Zoo":
                     broken.close()
                     assert [message.raw is not None async for message in session.fetch([ref])] == [True]
-    assert seen == ["Archive", "Zoo"]
+    assert seen == ["Archive", "Archive", "Zoo"]  # the second was on its way already
 
 
 async def test_a_mailbox_without_sent_and_without_mail_is_read_all_the_same() -> None:
