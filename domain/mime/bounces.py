@@ -51,7 +51,7 @@ _FAILED = re.compile(
     r"(undeliver|delivery (?:status notification|failure|failed|report|has failed|problem)|returned (?:mail|to sender)"
     r"|mail delivery failed|failure notice|could ?n[o']t be delivered|non[- ]?remis|unzustellbar|nicht zugestellt"
     r"|mail system error|delivery notification|rejected|could not send|delayed mail|fail(?:ed|ure) delivery"
-    r"|mail failed|no entregado|onbestelbaar|niet bezorgd)",
+    r"|mail failed|no entregado|onbestelbaar|niet bezorgd|配信できません)",
     re.IGNORECASE,
 )
 _REPORTED = re.compile(
@@ -66,6 +66,9 @@ _REPORT_TYPES = frozenset({"message/delivery-status", "message/global-delivery-s
 _RETURNED_TYPES = frozenset(
     {"message/rfc822", "message/global", "message/global-headers", "text/rfc822-headers", "message/partial"}
 )
+_HOTMAIL_COMPLAINT = "complaint about message from "
+_COMPLAINANT = {"message/feedback-report": "original-rcpt-to", "message/rfc822": "x-hmxmroriginalrecipient"}
+"""Hotmail sends no report in the standard form, but the message with a header put in."""
 _ARRIVED = frozenset({"delivered", "relayed", "expanded"})
 
 _RETURNED_MESSAGE = re.compile(
@@ -123,7 +126,7 @@ def may_be_report(fields: Mapping[str, str]) -> bool:
 
 def read_bounce(root: Part, leaves: tuple[Part, ...]) -> BounceReport | None:
     """What the message reports as not delivered, or complained of; None where it is no such report. Never raises."""
-    if _is_complaint(root):
+    if _is_complaint(root, leaves):
         return BounceReport(_returned_id(root, leaves, ""), (_complaint(leaves),), _addressees(leaves, ""))
     if not _is_bounce(root, leaves):
         return None
@@ -154,17 +157,28 @@ def _is_bounce(root: Part, leaves: tuple[Part, ...]) -> bool:
     )
 
 
-def _is_complaint(root: Part) -> bool:
-    return (
-        root.type.value == "multipart/report"
-        and root.type.parameters.get("report-type", "").lower() == "feedback-report"
-    )
+def _is_complaint(root: Part, leaves: tuple[Part, ...]) -> bool:
+    if root.type.value == "multipart/report":
+        return root.type.parameters.get("report-type", "").lower() == "feedback-report"
+    return _header(root, "subject").strip().startswith(_HOTMAIL_COMPLAINT) and bool(_complainant(leaves))
 
 
 def _complaint(leaves: tuple[Part, ...]) -> DeliveryFailure:
-    report = next((leaf.content for leaf in leaves if leaf.type.value == "message/feedback-report"), b"")
-    named = next((value for name, value in read_headers(report) if name == "original-rcpt-to"), b"")
-    return DeliveryFailure(_address(decode_header(named[:_HEADER_LENGTH])), None, BounceReason.COMPLAINT, is_hard=False)
+    return DeliveryFailure(
+        _address(decode_header(_complainant(leaves)[:_HEADER_LENGTH])), None, BounceReason.COMPLAINT, is_hard=False
+    )
+
+
+def _complainant(leaves: tuple[Part, ...]) -> bytes:
+    """The header that names who complained; empty where none does."""
+    named = (
+        value
+        for leaf in leaves
+        if (field := _COMPLAINANT.get(leaf.type.value))
+        for name, value in read_headers(leaf.content[:_LOOKED_AT])
+        if name == field
+    )
+    return next(named, b"")
 
 
 def _header(part: Part, name: str) -> str:

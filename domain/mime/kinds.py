@@ -47,8 +47,8 @@ def read_kind(root: Part, leaves: tuple[Part, ...], bounce: BounceReport | None)
 
     Mail to many, from a list or a newsletter, is regular: no single person is addressed, yet no absence is announced.
     """
-    if bounce is not None and not bounce.is_complaint:
-        return MessageKind.BOUNCE
+    if bounce is not None:
+        return MessageKind.AUTO_REPLY if bounce.is_complaint else MessageKind.BOUNCE
     if root.type.value == "multipart/report":
         return MessageKind.AUTO_REPLY
     if any(_is_invitation(leaf) for leaf in leaves):
