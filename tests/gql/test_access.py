@@ -75,6 +75,14 @@ async def _threads(world: World, viewer: Viewer, **narrowed: str) -> bool:
     return {"node": {"id": to_global("thread", world.letter.thread_id)}} in found["threads"]["edges"]
 
 
+async def _matched(world: World, viewer: Viewer) -> bool:
+    query = '{ threads(filter: {search: "hello"}) { edges { matches { messageId } } } }'
+    edges = (await world.api.get(viewer, query))["threads"]["edges"]
+    return {"messageId": to_global("message", world.letter.id)} in [
+        match for edge in edges for match in edge["matches"]
+    ]
+
+
 async def _by_thread(world: World, viewer: Viewer) -> bool:
     global_id = to_global("thread", world.letter.thread_id)
     return (await world.api.get(viewer, "query($id: ID!) { thread(id: $id) { id } }", id=global_id))[
@@ -166,6 +174,11 @@ PATHS: dict[str, Callable[[World, Viewer], Awaitable[bool]]] = {
     "threads of the mailbox": lambda world, viewer: _threads(
         world, viewer, mailboxId=to_global("mailbox", world.mailbox)
     ),
+    "threads found by a word": lambda world, viewer: _threads(world, viewer, search="hello"),
+    "threads of the candidate found by a word": lambda world, viewer: _threads(
+        world, viewer, search="hello", candidateId=to_global("candidate", world.ana.id)
+    ),
+    "what was found": _matched,
     "thread": _by_thread,
     "node of the thread": _by_node("thread", lambda world: world.letter.thread_id),
     "node of the message": _by_node("message", lambda world: world.letter.id),
@@ -180,7 +193,12 @@ PATHS: dict[str, Callable[[World, Viewer], Awaitable[bool]]] = {
 SEE_SHARED = {"admin", "full", "on_team", "participant"}
 SEE_PRIVATE = {"participant"}
 # A participant who is on no hiring team reads the thread, and sees neither the candidate nor the job.
-NEEDS_CANDIDATE = {"threads of the candidate", "candidate.threads", "threads of the job"}
+NEEDS_CANDIDATE = {
+    "threads of the candidate",
+    "threads of the candidate found by a word",
+    "candidate.threads",
+    "threads of the job",
+}
 NEEDS_MAILBOX = {"threads of the mailbox"}
 
 

@@ -102,11 +102,6 @@ async def test_only_so_many_ids_are_looked_up_at_once(api: API, viewer: Viewer) 
     assert await api.get(viewer, query, ids=ids[:100]) == {"nodes": [None] * 100}
 
 
-async def test_a_search_in_threads_is_refused_rather_than_left_out(api: API, viewer: Viewer) -> None:
-    answer = await api.ask(viewer, '{ threads(filter: {search: "offer"}) { edges { cursor } } }')
-    assert answer.codes == ["BAD_USER_INPUT"]
-
-
 DOCUMENTS = [
     "{",
     "{ nothing }",

@@ -20,6 +20,14 @@ EVERYTHING_OF_A_MAILBOX = """id state owner { id } viewers { id } searches { fou
 PAGES = {
     "inbox": (INBOX, 2),
     "threads, all of them": (f"{{ threads(first: 100) {{ edges {{ node {{ {EVERYTHING_OF_A_THREAD} }} }} }} }}", 14),
+    "threads found by a word": (
+        '{ threads(filter: {search: "hello -nothing"}) { edges { node { id subject } matches { fragments { text } } } } }',
+        3,
+    ),
+    "threads of the record found by a word": (
+        '{ candidates { edges { node { threads(filter: {search: "hello"}) { edges { matches { field } } } } } } }',
+        3,
+    ),
     "threads of the record": (
         "{ candidates { edges { node { threads { edges { node { id lastMessage { id } } } } } } } }",
         2,
