@@ -141,21 +141,13 @@ class BounceReport:
 
 
 @dataclass(frozen=True, slots=True)
-class ParsedMessage:
-    """A message as read from its bytes. Every field has a value, however broken the message.
+class Envelope:
+    """What a header block says about who, and in answer to what.
 
     Attributes:
         rfc_message_id: without angle brackets; None where there is none.
         in_reply_to: ids named by In-Reply-To, without brackets, in order.
         references: ids named by References, oldest first, without brackets, no repeats.
-        date: the Date header in UTC; None where it is missing or cannot be read. Whether it is credible is judged
-            against the time of receipt, by `credible_date`.
-        text: the whole body as plain text.
-        reply_text: `text` without quoted history and signature.
-        snippet: the first words of `reply_text` on one line, at most 200 characters.
-        html: the body as safe HTML (domain.html), None where the message has no HTML part.
-        defects: short fixed codes of what was wrong with it, never content.
-        bounce: what a bounce or a complaint reports; None of every other message.
     """
 
     rfc_message_id: str | None
@@ -167,6 +159,29 @@ class ParsedMessage:
     to: tuple[MailAddress, ...]
     cc: tuple[MailAddress, ...]
     bcc: tuple[MailAddress, ...]
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Every addr-spec in the six address headers, as written, each once."""
+        entries = (*self.from_, *self.sender, *self.reply_to, *self.to, *self.cc, *self.bcc)
+        return tuple(dict.fromkeys(entry.address for entry in entries if entry.address is not None))
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedMessage(Envelope):
+    """A message as read from its bytes. Every field has a value, however broken the message.
+
+    Attributes:
+        date: the Date header in UTC; None where it is missing or cannot be read. Whether it is credible is judged
+            against the time of receipt, by `credible_date`.
+        text: the whole body as plain text.
+        reply_text: `text` without quoted history and signature.
+        snippet: the first words of `reply_text` on one line, at most 200 characters.
+        html: the body as safe HTML (domain.html), None where the message has no HTML part.
+        defects: short fixed codes of what was wrong with it, never content.
+        bounce: what a bounce or a complaint reports; None of every other message.
+    """
+
     subject: str
     date: datetime | None
     text: str

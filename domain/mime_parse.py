@@ -4,11 +4,10 @@ Deterministic and without I/O. It takes time linear in the size of the message, 
 nesting and size; run it in a worker process (`infra.parse_pool`) all the same, as it reads what strangers send.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from domain.addresses import canonical
-from domain.mail import MailAddress, ParsedMessage
+from domain.mail import Envelope, MailAddress, ParsedMessage
 from domain.mime import bodies as message_bodies
 from domain.mime.address_lists import read_addresses
 from domain.mime.bounces import read_bounce
@@ -24,27 +23,6 @@ __all__ = ["Envelope", "credible_date", "parse", "read_envelope"]
 
 _SUBJECT_LENGTH = 2000
 _SNIPPET_LENGTH = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """What a header block says about who, when and in answer to what; fields as in `ParsedMessage`."""
-
-    rfc_message_id: str | None
-    in_reply_to: tuple[str, ...]
-    references: tuple[str, ...]
-    from_: tuple[MailAddress, ...]
-    sender: tuple[MailAddress, ...]
-    reply_to: tuple[MailAddress, ...]
-    to: tuple[MailAddress, ...]
-    cc: tuple[MailAddress, ...]
-    bcc: tuple[MailAddress, ...]
-
-    @property
-    def addresses(self) -> tuple[str, ...]:
-        """Every addr-spec in the six address headers, as written, each once."""
-        entries = (*self.from_, *self.sender, *self.reply_to, *self.to, *self.cc, *self.bcc)
-        return tuple(dict.fromkeys(entry.address for entry in entries if entry.address is not None))
 
 
 def parse(raw: bytes) -> ParsedMessage:
