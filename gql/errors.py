@@ -8,7 +8,7 @@ from strawberry.schema.exceptions import CannotGetOperationTypeError
 
 from domain import clock
 from domain.errors import AppError, BadInput, Forbidden, NotAuthenticated
-from services.stream import StreamLagged
+from services.sharing import StreamLagged
 
 log = structlog.get_logger()
 

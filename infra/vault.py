@@ -101,6 +101,10 @@ class Vault:
         """32 bytes that only this vault can make for this message and purpose (HMAC-SHA256), of the first key."""
         return _mac(self._keys[0], message, purpose)
 
+    def macs(self, message: bytes, *, purpose: str) -> tuple[bytes, ...]:
+        """`mac` of each key, in their order: the first is what is made now, the others are what was made before."""
+        return tuple(_mac(key, message, purpose) for key in self._keys)
+
     def verify_mac(self, message: bytes, mac: bytes, *, purpose: str) -> bool:
         """Whether `mac`, or what is left of it after 12 bytes or more, was made here, by any key. In constant time."""
         if len(mac) < MIN_MAC_BYTES:

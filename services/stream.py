@@ -1,114 +1,82 @@
 """How events reach those whom they are for: one reader of the table for each organisation in this process.
 
 The bus says only that there is something to read. The table is read once for all subscribers, in the order of commits;
-whether an event is for a viewer is decided by the rights that both have in that very snapshot. A subscriber that comes
-back with a position reads from the table up to where the live stream begins, so there is neither gap nor double.
+whether an event is for a viewer is decided by the rights that both have in that very snapshot, once for all who are of
+its audience. What looks the same to several is shown once, in that snapshot too, and handed to each (services.sharing);
+what does not, each works out for themselves. A subscriber that comes back with a position reads from the table up to
+where the live stream begins, so there is neither gap nor double.
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import TypeAlias
 from uuid import UUID
 
 import asyncpg
 import structlog
+from prometheus_client import Counter
 
 from domain import clock
 from domain.access import Viewer
 from domain.errors import AppError, NotAuthenticated
-from domain.events import EventKind, Origin, position_now
+from domain.events import position_now
 from infra.db import Snapshot
+from services.cursors import CursorSealer
 from services.deps import Deps
+from services.event_rows import CHECKPOINT, PAGE, STREAM_RESET, ReadEvent, StreamEvent, read_events
+from services.reading import Reader
+from services.sharing import Follower, Outlet, Selection, StreamLagged, alike
 from services.unit_of_work import channel
 from services.upkeep import EVENTS_KEPT
 from services.viewers import viewers_by_id
 
 log = structlog.get_logger()
 
-PAGE = 500
-"""Events read at a time."""
+SHOWN = Counter("postroom_events_shown", "Events worked out for followers that are shown them in the same words.")
+TOLD = Counter("postroom_events_told", "Events handed to followers.")
+
 BACKLOG = 1_000
 """Events that wait for one slow subscriber before it is cut off."""
 POLL_S = 5.0
 """A wake-up that was lost costs at most this."""
 CHECKPOINT_S = 3600.0
-CHECKPOINT = "Checkpoint"
-STREAM_RESET = "StreamReset"
+BREATH = 200
+"""Followers that are told in a row before anything else in the process may run."""
 
-_EVENTS = """
-SELECT e.position, e.kind, e.origin, e.message_id, e.thread_id AS named_thread_id,
-       coalesce(m.thread_id, r.thread_id, e.thread_id) AS thread_id,
-       e.candidate_id, e.mailbox_id, e.retired_id, e.candidate_ids, e.audience, t.readers,
-       array(SELECT job_id FROM application a WHERE a.candidate_id = e.candidate_id) AS candidate_job_ids
-  FROM event e
-  LEFT JOIN message m ON m.id = e.message_id
-  LEFT JOIN retired_thread r ON r.id = e.thread_id
-  LEFT JOIN thread t ON t.id = coalesce(m.thread_id, r.thread_id, e.thread_id)
- WHERE e.organisation_id = $1 AND e.position > $2 AND e.position <= $3
- ORDER BY e.position LIMIT $4
-"""
 _NOW = "SELECT event_position, access_version FROM organisation WHERE id = $1"
 _END = 2**63 - 1
-
-
-class StreamLagged(AppError):
-    """The subscriber did not read fast enough. It resumes from its last cursor."""
-
-
-@dataclass(frozen=True, slots=True)
-class StreamEvent:
-    """One event that a viewer may be told, or a Checkpoint or StreamReset."""
-
-    position: int
-    kind: str
-    origin: Origin | None = None
-    thread_id: UUID | None = None
-    message_id: UUID | None = None
-    candidate_id: UUID | None = None
-    mailbox_id: UUID | None = None
-    retired_id: UUID | None = None
-    candidate_ids: tuple[UUID, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """An event as read, with those it is for at the moment of reading.
-
-    Attributes:
-        audience: who is told.
-        except_for: who is not told although of the audience.
-        otherwise: what the audience is told that is no longer among `still_see`.
-    """
-
-    event: StreamEvent
-    audience: frozenset[UUID]
-    except_for: frozenset[UUID] = frozenset()
-    still_see: frozenset[UUID] | None = None
-    otherwise: StreamEvent | None = None
-
-    def told_to(self, principals: frozenset[UUID]) -> StreamEvent | None:
-        """The event as a viewer with these principals is told of it; None where it is none of theirs."""
-        if not principals & self.audience or principals & self.except_for:
-            return None
-        if self.still_see is not None and not principals & self.still_see:
-            return self.otherwise
-        return self.event
+_HAS_LEFT = "This user is no longer active."
+DATABASE_TROUBLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""PostgreSQL or Valkey restarts, or the way there breaks; both pass."""
 
 
 @dataclass(eq=False, slots=True)
 class _Subscriber:
+    """One who is handed bare events, and works out by themselves what to make of them."""
+
     viewer: Viewer
     waiting: asyncio.Queue[StreamEvent | AppError]
 
-    def give(self, item: StreamEvent | AppError) -> bool:
+    def see_as(self, viewer: Viewer) -> None:
+        self.viewer = viewer
+
+    def give(self, event: StreamEvent) -> bool:
         """Hands over, unless the subscriber is full: then it is told to resume, and gets nothing more."""
         if self.waiting.qsize() >= BACKLOG:
-            self.waiting.put_nowait(StreamLagged("Too many events are waiting; resume from your last cursor."))
+            self.end(StreamLagged.told())
             return False
-        self.waiting.put_nowait(item)
+        self.waiting.put_nowait(event)
         return True
+
+    def end(self, reason: AppError) -> None:
+        self.waiting.put_nowait(reason)
+
+
+_Listener: TypeAlias = _Subscriber | Follower
+_Plan: TypeAlias = list[tuple[StreamEvent, dict[Selection, list[Follower]]]]
 
 
 class EventStream:
@@ -132,18 +100,44 @@ class EventStream:
 
         The iterator raises StreamLagged when the subscriber is too slow, and NotAuthenticated when the viewer has left.
         """
-        hub = await self._channel(viewer.organisation_id)
         subscriber = _Subscriber(viewer, asyncio.Queue())
-        start = hub.join(subscriber)
+        hub, start = await self._join(subscriber)
         try:
             yield self._events(hub, subscriber, start, after)
         finally:
-            hub.leave(subscriber)
-            if not hub.subscribers and hub.task is not None:
-                self._channels.pop(viewer.organisation_id, None)
-                hub.task.cancel()
+            self._leave(hub, subscriber)
 
-    async def _channel(self, organisation_id: UUID) -> "_Channel":
+    async def follow(self, viewer: Viewer, after: int | None, selection: Selection, outlet: Outlet) -> Follower:
+        """Shows the viewer's events after a position, or from now on, through an outlet, until `leave`.
+
+        Returns when what the table holds has been told. From then on only the outlet's `end` says that no more comes:
+        StreamLagged when the follower is too slow, NotAuthenticated when the viewer has left.
+
+        Raises:
+            NotAuthenticated: the viewer has left already.
+            OSError, asyncpg.PostgresError, asyncpg.InterfaceError: the database; trying again helps.
+        """
+        sealer = CursorSealer(self._deps.vault, viewer)
+        follower = Follower(viewer, selection, outlet, sealer, clock.monotonic())
+        hub, start = await self._join(follower)
+        follower.last = start if after is None else max(start, after)
+        try:
+            await self._catch_up(hub, follower, start, after)
+        except BaseException:
+            self._leave(hub, follower)
+            raise
+        follower.release()
+        return follower
+
+    def leave(self, follower: Follower) -> None:
+        """Tells nothing more. Idempotent."""
+        hub = self._channels.get(follower.viewer.organisation_id)
+        if hub is not None:
+            self._leave(hub, follower)
+
+    async def _join(self, listener: _Listener) -> tuple["_Channel", int]:
+        """The channel, and the position after which the listener hears all that comes."""
+        organisation_id = listener.viewer.organisation_id
         async with self._opening:
             hub = self._channels.get(organisation_id)
             if hub is None:
@@ -153,28 +147,54 @@ class EventStream:
                 await hub.find_position()
                 hub.task = self._tasks.create_task(hub.run())
                 self._channels[organisation_id] = hub
-            return hub
+            return hub, hub.join(listener)
+
+    def _leave(self, hub: "_Channel", listener: _Listener) -> None:
+        hub.leave(listener)
+        if not hub.listeners and hub.task is not None and self._channels.get(hub.organisation_id) is hub:
+            del self._channels[hub.organisation_id]
+            hub.task.cancel()
 
     async def _events(
         self, hub: "_Channel", subscriber: _Subscriber, start: int, after: int | None
     ) -> AsyncIterator[StreamEvent]:
         """First what the table holds up to where the live stream began, then the live stream."""
         last = start if after is None else after
-        if last < min(start, position_now() - int(EVENTS_KEPT.total_seconds() * 1_000_000)):
+        if _is_forgotten(last, start):
             last = start
             yield StreamEvent(start, STREAM_RESET)
         while last < start:
-            page = await hub.read_for(subscriber, last, start)
+            async with self._deps.db.snapshot() as snapshot:
+                page = await hub.read_for(snapshot, subscriber.viewer, last, start)
             for event in page.events:
                 yield event
             last = page.read_up_to
         async for event in _live(hub, subscriber):
-            if event.position > last:
+            if event.position > last or event.kind == CHECKPOINT:
+                last = event.position
                 yield event
+
+    async def _catch_up(self, hub: "_Channel", follower: Follower, start: int, after: int | None) -> None:
+        """Tells what the table holds up to where the live stream began."""
+        last = start if after is None else after
+        is_forgotten = _is_forgotten(last, start)
+        if is_forgotten:
+            last = start
+        while last < start or is_forgotten:
+            async with self._deps.db.snapshot() as snapshot:
+                page = await hub.read_for(snapshot, follower.viewer, last, start)
+                events = [StreamEvent(start, STREAM_RESET)] if is_forgotten else page.events
+                for event in filter(follower.selection.wants, events):
+                    shown = await follower.selection.show(Reader(page.viewer, snapshot), event)
+                    if shown is not None:
+                        follower.outlet.write(shown.payload(follower.sealer))
+            await follower.outlet.drained()
+            last, is_forgotten = page.read_up_to, False
 
 
 @dataclass(frozen=True, slots=True)
 class _Page:
+    viewer: Viewer
     events: Sequence[StreamEvent]
     read_up_to: int
 
@@ -184,51 +204,63 @@ class _Channel:
 
     def __init__(self, deps: Deps, organisation_id: UUID) -> None:
         self._deps = deps
-        self._organisation_id = organisation_id
-        self.subscribers: set[_Subscriber] = set()
-        self._unsure: set[_Subscriber] = set()
+        self.organisation_id = organisation_id
+        self.listeners: set[_Listener] = set()
+        self._by_principal: defaultdict[UUID, set[_Listener]] = defaultdict(set)
+        self._unsure: set[_Listener] = set()
         """Those whose rights may have changed since they were read."""
+        self._told_up_to = 0
+        """All up to here has been handed out."""
         self.position = 0
+        """All up to here has been handed out, or is being."""
         self._access_version = -1
+        self._checked_at = clock.monotonic()
         self.task: asyncio.Task[None] | None = None
 
-    def join(self, subscriber: _Subscriber) -> int:
-        """From now on the subscriber gets what comes after the position that is given back."""
-        self.subscribers.add(subscriber)
-        self._unsure.add(subscriber)
+    def join(self, listener: _Listener) -> int:
+        """From now on the listener gets what comes after the position that is given back."""
+        self.listeners.add(listener)
+        self._unsure.add(listener)
+        self._enter(listener)
         return self.position
 
-    def leave(self, subscriber: _Subscriber) -> None:
-        self.subscribers.discard(subscriber)
-        self._unsure.discard(subscriber)
+    def leave(self, listener: _Listener) -> None:
+        self.listeners.discard(listener)
+        self._unsure.discard(listener)
+        self._strike_out(listener)
 
     async def find_position(self) -> None:
         async with self._deps.db.snapshot() as snapshot:
-            row = await snapshot.fetch_row(_NOW, self._organisation_id)
-        self.position = row["event_position"] if row else 0
+            row = await snapshot.fetch_row(_NOW, self.organisation_id)
+        self.position = self._told_up_to = row["event_position"] if row else 0
 
     async def run(self) -> None:
         """Reads at every wake-up, and now and then without one. Trouble with the servers passes."""
         while True:
             try:
                 await self._follow()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except DATABASE_TROUBLE as error:
                 log.warning("event_stream_interrupted", error=type(error).__name__)
                 await asyncio.sleep(clock.jitter(1.0))
 
-    async def read_for(self, subscriber: _Subscriber, after: int, up_to: int) -> _Page:
-        """A page of the table as one viewer may see it, by the rights of this moment."""
-        async with self._deps.db.snapshot() as snapshot:
-            viewers = await viewers_by_id(snapshot, self._organisation_id, _user_ids([subscriber]))
-            reads = await _read(snapshot, self._organisation_id, after, up_to)
-        viewer = _present(subscriber, viewers)
-        if viewer is None:
-            raise NotAuthenticated("This user is no longer active.")
-        events = [event for read in reads if (event := read.told_to(viewer.principals)) is not None]
-        return _Page(events, reads[-1].event.position if len(reads) == PAGE else up_to)
+    async def read_for(self, snapshot: Snapshot, viewer: Viewer, after: int, up_to: int) -> _Page:
+        """A page of the table as one viewer may see it, by the rights of this moment.
+
+        Raises:
+            NotAuthenticated: the viewer has left.
+        """
+        present = viewer
+        if viewer.user_id is not None:
+            found = await viewers_by_id(snapshot, self.organisation_id, [viewer.user_id])
+            if viewer.user_id not in found:
+                raise NotAuthenticated(_HAS_LEFT)
+            present = found[viewer.user_id]
+        reads = await read_events(snapshot, self.organisation_id, after, up_to)
+        events = [event for read in reads if (event := read.told_to(present.principals)) is not None]
+        return _Page(present, events, reads[-1].event.position if len(reads) == PAGE else up_to)
 
     async def _follow(self) -> None:
-        async with self._deps.bus.subscribe(channel(self._organisation_id)) as wakes:
+        async with self._deps.bus.subscribe(channel(self.organisation_id)) as wakes:
             while True:
                 while await self._pump():
                     pass
@@ -239,42 +271,113 @@ class _Channel:
     async def _pump(self) -> bool:
         """Reads what is new and hands it out; whether there may be more."""
         async with self._deps.db.snapshot() as snapshot:
-            now = await snapshot.fetch_row(_NOW, self._organisation_id)
+            now = await snapshot.fetch_row(_NOW, self.organisation_id)
             if now is None:
                 return False
             if now["access_version"] != self._access_version:
-                self._unsure |= self.subscribers
+                self._unsure |= self.listeners
                 self._access_version = now["access_version"]
-            has_news = now["event_position"] > self.position
-            reads = await _read(snapshot, self._organisation_id, self.position, _END) if has_news else []
+            has_news = now["event_position"] > self._told_up_to
+            reads = await read_events(snapshot, self.organisation_id, self._told_up_to, _END) if has_news else []
             while self._unsure:  # others may join while these are looked up
                 await self._renew_viewers(snapshot)
-            # From here to the new position without a pause, so that nobody joins in between.
-            self._hand_out(reads)
+            # Who joins from here on is not told, and begins after what is being handed out now. Where that fails it is
+            # done again, and each skips what it has had.
+            plan = self._hand_out(reads)
             if has_news:
-                self.position = reads[-1].event.position if reads else now["event_position"]
+                self.position = reads[-1].event.position if len(reads) == PAGE else now["event_position"]
+            for event, followers in plan:
+                for selection, asked in followers.items():
+                    await self._show(snapshot, event, selection, asked)
+            self._told_up_to = self.position
+            await self._check(snapshot)
         return len(reads) == PAGE
 
-    def _hand_out(self, reads: Sequence[_Read]) -> None:
-        for subscriber in list(self.subscribers):
-            for read in reads:
-                event = read.told_to(subscriber.viewer.principals)
-                if event is not None and not subscriber.give(event):
-                    self.leave(subscriber)
-                    break
+    def _hand_out(self, reads: Sequence[ReadEvent]) -> _Plan:
+        """Gives subscribers their events; which followers are to be shown which."""
+        audiences: dict[frozenset[UUID], set[_Listener]] = {}
+        plan: _Plan = []
+        for read in reads:
+            audience = audiences.get(read.audience)
+            if audience is None:
+                audience = set().union(*(self._by_principal.get(each, ()) for each in read.audience))
+                audiences[read.audience] = audience
+            followers: defaultdict[StreamEvent, defaultdict[Selection, list[Follower]]]
+            followers = defaultdict(lambda: defaultdict(list))
+            for listener in audience:
+                event = read.event if read.is_the_same_for_all else read.told_to(listener.viewer.principals)
+                if event is None:
+                    continue
+                if isinstance(listener, Follower):
+                    followers[event][listener.selection].append(listener)
+                elif listener in self.listeners and not listener.give(event):
+                    self.leave(listener)
+            plan.extend((event, dict(by_selection)) for event, by_selection in followers.items())
+        return plan
+
+    async def _show(
+        self, snapshot: Snapshot, event: StreamEvent, selection: Selection, followers: Sequence[Follower]
+    ) -> None:
+        """Shows an event once to all who see it alike."""
+        waiting = [each for each in followers if each.last < event.position and each in self.listeners]
+        if not waiting or not selection.wants(event):
+            return
+        for like in await alike(snapshot, event, selection.varies_by, waiting):
+            shown = await selection.show(Reader(like[0].viewer, snapshot), event)
+            if shown is None:
+                continue
+            SHOWN.inc()
+            TOLD.inc(len(like))
+            now = clock.monotonic()
+            for number, follower in enumerate(like, start=1):
+                if follower in self.listeners:
+                    follower.tell(shown, now)
+                if number % BREATH == 0:
+                    await asyncio.sleep(0)
+
+    async def _check(self, snapshot: Snapshot) -> None:
+        """Tells followers that have heard nothing for long where the stream stands."""
+        now = clock.monotonic()
+        if now - self._checked_at < CHECKPOINT_S / 60:
+            return
+        self._checked_at = now
+        event = StreamEvent(self.position, CHECKPOINT)
+        for listener in list(self.listeners):
+            if isinstance(listener, Follower) and listener.held is None and now - listener.told_at > CHECKPOINT_S:
+                shown = await listener.selection.show(Reader(listener.viewer, snapshot), event)
+                if shown is not None:
+                    listener.told_at = now
+                    listener.outlet.write(shown.payload(listener.sealer))
 
     async def _renew_viewers(self, snapshot: Snapshot) -> None:
         """Whose rights may have changed is given the present ones, or shown out."""
         asked = list(self._unsure)
-        viewers = await viewers_by_id(snapshot, self._organisation_id, _user_ids(asked))
-        for subscriber in asked:
-            viewer = _present(subscriber, viewers)
+        viewers = await viewers_by_id(snapshot, self.organisation_id, _user_ids(asked))
+        for listener in asked:
+            if listener not in self.listeners:
+                continue  # has left meanwhile
+            viewer = _present(listener, viewers)
             if viewer is None:
-                subscriber.give(NotAuthenticated("This user is no longer active."))
-                self.leave(subscriber)
-            else:
-                subscriber.viewer = viewer
+                self.leave(listener)
+                listener.end(NotAuthenticated(_HAS_LEFT))
+            elif viewer != listener.viewer:
+                self._strike_out(listener)
+                listener.see_as(viewer)
+                self._enter(listener)
         self._unsure.difference_update(asked)
+
+    def _enter(self, listener: _Listener) -> None:
+        """Into the index by which an audience is found."""
+        for principal in listener.viewer.principals:
+            self._by_principal[principal].add(listener)
+
+    def _strike_out(self, listener: _Listener) -> None:
+        for principal in listener.viewer.principals:
+            entered = self._by_principal.get(principal)
+            if entered is not None:
+                entered.discard(listener)
+                if not entered:
+                    del self._by_principal[principal]
 
 
 async def _live(hub: _Channel, subscriber: _Subscriber) -> AsyncIterator[StreamEvent]:
@@ -289,49 +392,17 @@ async def _live(hub: _Channel, subscriber: _Subscriber) -> AsyncIterator[StreamE
         yield item
 
 
-async def _read(snapshot: Snapshot, organisation_id: UUID, after: int, up_to: int) -> list[_Read]:
-    rows = await snapshot.fetch(_EVENTS, organisation_id, after, up_to, PAGE)
-    return [_judged(row, organisation_id) for row in rows]
+def _is_forgotten(after: int, start: int) -> bool:
+    """Whether events after a position are no longer kept."""
+    return after < min(start, position_now() - int(EVENTS_KEPT.total_seconds() * 1_000_000))
 
 
-def _judged(row: Any, organisation_id: UUID) -> _Read:
-    """For whom an event is, by the rights of this moment.
-
-    A thread's event is for its readers; a withdrawal for those who lost it; a candidate's for those who see it, and for
-    those who saw it until this change: from them it is withdrawn.
-    """
-    readers = frozenset(row["readers"] or ())
-    event = StreamEvent(
-        position=row["position"],
-        kind=row["kind"],
-        origin=Origin(row["origin"]) if row["origin"] else None,
-        thread_id=row["thread_id"],
-        message_id=row["message_id"],
-        candidate_id=row["candidate_id"],
-        mailbox_id=row["mailbox_id"],
-        retired_id=row["retired_id"],
-        candidate_ids=tuple(row["candidate_ids"]),
-    )
-    if row["kind"] == EventKind.THREAD_WITHDRAWN:
-        # By the id that they know it by: the thread that it may have gone into since is none of theirs.
-        withdrawn = replace(event, thread_id=row["named_thread_id"])
-        return _Read(withdrawn, frozenset(row["audience"] or ()), except_for=readers)
-    if row["kind"] == EventKind.CANDIDATE_CHANGED:
-        return _Read(
-            event,
-            frozenset(row["audience"] or ()),
-            still_see=frozenset({organisation_id, *row["candidate_job_ids"]}),
-            otherwise=replace(event, kind=EventKind.CANDIDATE_WITHDRAWN),
-        )
-    return _Read(event, readers if row["audience"] is None else frozenset(row["audience"]))
+def _user_ids(listeners: Iterable[_Listener]) -> list[UUID]:
+    return sorted({each.viewer.user_id for each in listeners if each.viewer.user_id is not None})
 
 
-def _user_ids(subscribers: Iterable[_Subscriber]) -> list[UUID]:
-    return sorted({s.viewer.user_id for s in subscribers if s.viewer.user_id is not None})
-
-
-def _present(subscriber: _Subscriber, viewers: dict[UUID, Viewer]) -> Viewer | None:
-    """The subscriber's rights as they are now; a service token has none to lose."""
-    if subscriber.viewer.user_id is None:
-        return subscriber.viewer
-    return viewers.get(subscriber.viewer.user_id)
+def _present(listener: _Listener, viewers: dict[UUID, Viewer]) -> Viewer | None:
+    """The listener's rights as they are now; a service token has none to lose."""
+    if listener.viewer.user_id is None:
+        return listener.viewer
+    return viewers.get(listener.viewer.user_id)

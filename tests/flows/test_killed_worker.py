@@ -16,7 +16,8 @@ from demo.mailserver import Delivery, MailSandbox
 from domain.access import Viewer
 from domain.events import EventKind
 from services.deps import Deps
-from services.stream import EventStream, StreamLagged
+from services.sharing import StreamLagged
+from services.stream import EventStream
 from services.sync import request_sync
 from tests.support.deps import worker_environment
 from tests.support.office import Office, days_ago, letter, message_id

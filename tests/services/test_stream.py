@@ -13,7 +13,9 @@ from domain.events import EventKind, NewEvent
 from domain.ids import new_id
 from services.deps import Deps
 from services.readers import refresh_readers
-from services.stream import STREAM_RESET, EventStream, StreamEvent, StreamLagged
+from services.event_rows import STREAM_RESET, StreamEvent
+from services.sharing import StreamLagged
+from services.stream import EventStream
 from services.sync import run_mailbox
 from services.unit_of_work import unit_of_work
 from tests.support.office import Office, days_ago, letter
