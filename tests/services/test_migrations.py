@@ -1,13 +1,17 @@
 """The database comes into its shape from empty, by many at once, and keeps what must not change."""
 
 import asyncio
+import importlib
 import sys
+from types import SimpleNamespace
 
 import asyncpg
 import pytest
 
 from infra.db.migrate import migrate
 from infra.embedded import ServerAddresses
+from services.deps import Deps
+from tests.support.factories import Firm
 from tests.support.servers import fresh_database
 
 
@@ -42,6 +46,26 @@ async def test_the_audit_log_cannot_be_rewritten(database_url: str, statement: s
             await connection.execute(statement)
     finally:
         await connection.close()
+
+
+async def test_messages_from_before_the_search_are_found_after_its_migration(
+    deps: Deps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    firm = await Firm.open(deps)
+    ana = await firm.applicant("Ana")
+    for number in range(5):
+        await firm.letter(
+            ana, text=f"Letter {number}, \N{KANGAROO} and no NUL", bcc=[await firm.colleague(f"Boss{number}")]
+        )
+    kept = "SELECT message_id, thread_id, vector::text AS vector FROM message_search ORDER BY message_id"
+    async with deps.db.transaction() as tx:
+        before = await tx.fetch(kept)
+        await tx.execute("DELETE FROM message_search")
+        migration = importlib.import_module("migrations.0005_search")
+        monkeypatch.setattr(migration, "BATCH", 2)
+        await migration.index_what_is_there(None, SimpleNamespace(client=tx.client))
+        assert await tx.fetch(kept) == before
+    assert len(before) == 5
 
 
 async def test_every_foreign_key_is_served_by_an_index(database_url: str) -> None:
