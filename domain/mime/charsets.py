@@ -37,6 +37,9 @@ _WIDER = {
 """The superset that senders really use under a narrower name. Source: WHATWG Encoding Standard §4.2, November 2026."""
 
 _WESTERN = frozenset({"cp1252", "windows-1252", "iso-8859-15", "iso8859-15"})
+_UTF_8 = frozenset({"utf-8", "utf_8"})
+_MULTI_BYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}")
+"""A character in UTF-8: text with one of them is damaged UTF-8, text without any is no UTF-8 at all."""
 _NOT_FOR_MAIL = frozenset({"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "utf_8_sig"})
 """Names Python knows that are no charsets of mail; some of them are slow on purpose-made input."""
 
@@ -49,7 +52,7 @@ def decode(content: bytes, declared: str | None = None) -> str:
 
     The declared charset is believed unless it is unknown, the bytes are not valid in it, or it is a Western one and
     the bytes are valid UTF-8 beyond ASCII, which Western text never is by chance. Then UTF-8, ISO-2022-JP and
-    Windows-1252 are tried, in this order.
+    Windows-1252 are tried, in this order. Text that is called UTF-8 and has no character in it is Windows-1252.
     """
     if content.isascii() and b"\x1b" not in content and (declared is None or not _is_stateful(declared)):
         return content.replace(b"\0", b"").decode("ascii")
@@ -90,16 +93,24 @@ def _decoded(content: bytes, codec: str | None) -> str:
         return content[3:].decode("utf-8", "replace")
     if content.startswith((b"\xff\xfe", b"\xfe\xff")) and codec in {None, "utf-8"}:
         return content.decode("utf-16", "replace")
-    may_be_utf8 = codec is None or codec in _WESTERN
-    for candidate in ("utf-8", codec) if may_be_utf8 and b"\x1b$" not in content else (codec, "utf-8"):
-        text = _strict(content, candidate) if candidate else None
+    for candidate in _candidates(content, codec):
+        text = _strict(content, candidate)
         if text is not None:
             return text
     if codec is not None and codec not in _WESTERN and (text := _replaced(content, codec)) is not None:
-        return text
+        is_western = codec in _UTF_8 and not _MULTI_BYTE.search(content)
+        return _western(content) if is_western else text
     if b"\x1b$" in content or b"\x1b(" in content:
         return content.decode("iso2022_jp_ext", "replace")
     return _western(content)
+
+
+def _candidates(content: bytes, codec: str | None) -> tuple[str, ...]:
+    """The charsets that count where every byte is valid in them, the likeliest first."""
+    if codec is not None and codec not in _WESTERN:
+        return (codec, "utf-8")
+    western = () if codec is None else (codec,)
+    return ("iso2022_jp_ext", *western, "utf-8") if b"\x1b$" in content else ("utf-8", *western)
 
 
 def _strict(content: bytes, codec: str) -> str | None:

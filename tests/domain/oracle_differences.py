@@ -44,10 +44,13 @@ DIFFERENT: dict[str, dict[str, list[str]]] = {
             "imap_tools/messages/attachment_7bit.eml",
             "imap_tools/messages/attachment_8bit.eml",
         ],
-        "the label is wrong or missing: UTF-8 called Latin, Western letters without any": [
+        "the charset is called wrongly or not at all (UTF-8 called Latin, Latin called UTF-8): the others lose letters": [
             "imap_tools/error_emails/content_transfer_encoding_7-bit.eml",
+            "php-mime-mail-parser/mails/m0019",
             "ruby-mail/error_emails/content_transfer_encoding_7-bit.eml",
+            "stalwart-mail-parser/legacy/033.eml",
             "stalwart-mail-parser/legacy/052.eml",
+            "zbateson-mime/emails/m1010.txt",
         ],
         "the line that should be empty has a space in it, and the body begins there all the same": [
             "james-mime4j/testmsgs/basic-plain-with-bad-header-separator.msg",
