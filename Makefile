@@ -22,8 +22,9 @@ check: $(INSTALLED)  ## Format, lint, types, layers, schema: all that needs no s
 	.venv/bin/lint-imports
 	$(PYTHON_IN_VENV) -m scripts.export_schema --check
 
-test: $(INSTALLED)  ## Every test, against real PostgreSQL, Valkey and Dovecot
+test: $(INSTALLED)  ## Every test, against real PostgreSQL, Valkey, Dovecot and Chromium
 	@scripts/ensure_mail_server.sh
+	@scripts/ensure_browser.sh
 	$(PYTHON_IN_VENV) -m pytest
 
 schema: $(INSTALLED)  ## Write schema.graphql from the code
