@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -18,6 +18,7 @@ from domain.errors import AppError, Retry
 
 _DEADLINE_S = 60.0  # for one object of up to 100 MB, or for one piece of a stream
 _CHUNK_BYTES = 256 * 1024
+_PUTS_AT_ONCE = 8
 
 
 class BlobError(AppError):
@@ -56,6 +57,39 @@ class Blobs:
                 await obstore.put_async(self._store, key, content)
                 if self._folder is not None:
                     await asyncio.to_thread(_sync, self._folder, key, self._known_folders)
+
+    async def put_many(self, contents: Mapping[str, bytes]) -> None:
+        """As `put`, of several at once; on an error some may have been stored."""
+        # In a task of its own: before Python 3.11.4 a task in which a TaskGroup has failed takes the next timeout of
+        # anything that it awaits for its own cancellation.
+        await asyncio.create_task(self._put_all(contents))
+
+    async def _put_all(self, contents: Mapping[str, bytes]) -> None:
+        waiting = list(contents.items())
+        unavailable: BaseExceptionGroup[BlobError] | None = None
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for first in range(min(_PUTS_AT_ONCE, len(waiting))):
+                    tasks.create_task(self._put_each(waiting[first::_PUTS_AT_ONCE]))
+        except* BlobError as failures:
+            unavailable = failures
+        if unavailable is not None:  # raised out here: within `except*` it would come out in a group again
+            raise BlobStoreUnavailable("The store of files does not answer.") from unavailable
+
+    async def _put_each(self, contents: Sequence[tuple[str, bytes]]) -> None:
+        if self._folder is None:
+            for key, content in contents:
+                await self.put(key, content)
+            return
+        with _translated():
+            async with asyncio.timeout(_DEADLINE_S):
+                await asyncio.to_thread(self._put_files, self._folder, contents)
+
+    def _put_files(self, folder: Path, contents: Sequence[tuple[str, bytes]]) -> None:
+        """One thread for several files: going there and back for each costs more than most of them."""
+        for key, content in contents:
+            obstore.put(self._store, key, content)
+            _sync(folder, key, self._known_folders)
 
     async def get(self, key: str) -> bytes:
         """The whole content.

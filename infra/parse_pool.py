@@ -31,6 +31,9 @@ _READ_BUFFER_BYTES = 1024 * 1024
 _ANSWER_BYTES = 512 * 1024 * 1024
 """No honest answer is larger: its worker has not more than twice that memory."""
 
+_RUN_MESSAGES = 16
+_RUN_BYTES = 512 * 1024
+
 _PICKLED = frozenset(
     {
         ("domain.mail", "ParsedMessage"),
@@ -125,11 +128,16 @@ class _Worker:
             raise
         return worker
 
-    async def parse(self, raw: bytes) -> ParsedMessage:
-        """Raises ParseFailure as the worker reports it; EOFError, OSError or ValueError where the worker is lost."""
-        self._writer.write(LENGTH.pack(len(raw)))
-        self._writer.write(raw)
-        await self._writer.drain()
+    def send(self, raws: Sequence[bytes]) -> None:
+        """Puts messages before the worker; it reads and answers them in their order."""
+        # No drain: it would wait for a worker that waits for its answers to be taken.
+        self._writer.write(b"".join(piece for raw in raws for piece in (LENGTH.pack(len(raw)), raw)))
+
+    async def answer(self) -> ParsedMessage:
+        """To the next message.
+
+        Raises ParseFailure as the worker reports it; EOFError, OSError or ValueError where the worker is lost.
+        """
         message = _AnswerUnpickler(io.BytesIO(await self._read_answer(PARSED))).load()
         if not isinstance(message, ParsedMessage):
             raise pickle.UnpicklingError("not a message")
@@ -208,24 +216,10 @@ class ParsePool:
             ParseFailure: this message cannot be read; trying again does not help.
             ParserUnavailable: the pool is closed or cannot start a process; trying again later may help.
         """
-        async with self._free:
-            worker = await self._take()
-            is_sound = False
-            try:
-                async with asyncio.timeout(self._deadline_s):
-                    message = await worker.parse(raw)
-                is_sound = True
-            except TimeoutError as error:
-                raise self._failure(FailureReason.TIMED_OUT) from error
-            except ParseFailure as failure:
-                is_sound = failure.reason is FailureReason.RAISED
-                raise self._failure(failure.reason) from failure
-            except (EOFError, OSError, pickle.UnpicklingError, ValueError, AttributeError, TypeError) as error:
-                raise self._failure(FailureReason.CRASHED) from error
-            finally:
-                # After a cancellation too: the worker is still busy with a message that nobody waits for.
-                await self._give_back(worker, is_sound=is_sound)
-            return message
+        outcome = (await self._parse_run([raw]))[0]
+        if isinstance(outcome, ParseFailure):
+            raise outcome
+        return outcome
 
     async def parse_many(self, raws: Sequence[bytes]) -> list[ParsedMessage | ParseFailure]:
         """Each message or why it cannot be read, in the order given.
@@ -262,11 +256,52 @@ class ParsePool:
     async def _parse_each(
         self, pending: Iterator[tuple[int, bytes]], outcomes: dict[int, ParsedMessage | ParseFailure]
     ) -> None:
-        for position, raw in pending:
-            try:
-                outcomes[position] = await self.parse(raw)
-            except ParseFailure as failure:
-                outcomes[position] = failure
+        while run := _next_run(pending):
+            results = await self._parse_run([raw for _, raw in run])
+            outcomes.update((position, result) for (position, _), result in zip(run, results, strict=True))
+
+    async def _parse_run(self, raws: Sequence[bytes]) -> list[ParsedMessage | ParseFailure]:
+        """A few messages, one after another, by one worker, or by as many as it takes.
+
+        Raises:
+            ParserUnavailable: as `parse`.
+        """
+        outcomes: list[ParsedMessage | ParseFailure] = []
+        while len(outcomes) < len(raws):
+            async with self._free:
+                await self._parse_on_one_worker(raws[len(outcomes) :], outcomes)
+        return outcomes
+
+    async def _parse_on_one_worker(self, raws: Sequence[bytes], outcomes: list[ParsedMessage | ParseFailure]) -> None:
+        """Adds what a worker says of the messages, up to the one that it is lost with.
+
+        All lie before it from the start, so that it need not wait for us between them.
+        """
+        worker = await self._take()
+        is_sound = False
+        try:
+            worker.send(raws)
+            for _ in raws:
+                outcome, is_sound = await self._outcome(worker)
+                outcomes.append(outcome)
+                if not is_sound:
+                    return
+                is_sound = False  # should this be cancelled, it is busy with a message that nobody waits for
+            is_sound = True
+        finally:
+            await self._give_back(worker, is_sound=is_sound)
+
+    async def _outcome(self, worker: _Worker) -> tuple[ParsedMessage | ParseFailure, bool]:
+        """The worker's next answer, or why there is none; and whether it can go on."""
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                return await worker.answer(), True
+        except TimeoutError:
+            return self._failure(FailureReason.TIMED_OUT), False
+        except ParseFailure as failure:
+            return self._failure(failure.reason), failure.reason is FailureReason.RAISED
+        except (EOFError, OSError, pickle.UnpicklingError, ValueError, AttributeError, TypeError):
+            return self._failure(FailureReason.CRASHED), False
 
     async def _take(self) -> _Worker:
         if self._is_closed:
@@ -292,8 +327,21 @@ class ParsePool:
         self._workers.discard(worker)
         await worker.kill()
 
-    def _failure(self, reason: FailureReason) -> AppError:
+    def _failure(self, reason: FailureReason) -> ParseFailure:
+        """Raises ParserUnavailable where it is the pool that has ended the worker."""
         if self._is_closed:
-            return ParserUnavailable("Mail cannot be read any more: the parser is shut down.")
+            raise ParserUnavailable("Mail cannot be read any more: the parser is shut down.")
         log.warning("parser_failed", reason=reason)
         return ParseFailure(reason)
+
+
+def _next_run(pending: Iterator[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+    """The next few messages: as many as one worker may have before it while others wait for it."""
+    run: list[tuple[int, bytes]] = []
+    size = 0
+    for each in pending:
+        run.append(each)
+        size += len(each[1])
+        if len(run) >= _RUN_MESSAGES or size >= _RUN_BYTES:
+            break
+    return run

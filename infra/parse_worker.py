@@ -5,6 +5,7 @@ Started by `infra.parse_pool` only. A message comes as its length and its bytes;
 """
 
 import ctypes
+import gc
 import importlib
 import os
 import pickle
@@ -31,6 +32,7 @@ def main(arguments: list[str]) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (int(memory_bytes), int(memory_bytes)))
     module, _, function = target.partition(":")
     parse: Callable[[bytes], object] = getattr(importlib.import_module(module), function)
+    gc.freeze()  # what was imported stays, and need not be looked through again and again
     with (
         socket.socket(fileno=int(descriptor)) as connection,
         connection.makefile("rb") as messages,

@@ -23,7 +23,10 @@ INSERT INTO blob_claim (key, due_at) SELECT unnest($1::text[]), $2
     ON CONFLICT (key) DO UPDATE SET due_at = excluded.due_at WHERE NOT blob_claim.is_going
 """
 _GOING = "SELECT EXISTS (SELECT FROM blob_claim WHERE key = ANY($1) AND is_going)"
-_SETTLE = "DELETE FROM blob_claim WHERE key = ANY($1)"
+# In the order in which `_CLAIM` takes them: the same files may just be claimed for further messages.
+_SETTLE = """
+DELETE FROM blob_claim WHERE key IN (SELECT key FROM blob_claim WHERE key = ANY($1) ORDER BY key FOR UPDATE)
+"""
 _ABANDON = "INSERT INTO blob_claim (key, due_at) SELECT unnest($1::text[]), $2 ON CONFLICT (key) DO NOTHING"
 _IS_NAMED = """
 (EXISTS (SELECT FROM message_copy c WHERE c.source_key = key)

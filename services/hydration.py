@@ -1,7 +1,7 @@
 """How what the ledger asks for is fetched, read and recorded, a bounded batch at a time."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -9,9 +9,12 @@ from typing import Any
 import asyncpg
 import structlog
 
+from domain import clock
 from domain.changes import FetchedMessage, RemoteRef
 from domain.events import Origin
-from infra.blobs import BlobStoreUnavailable, blob_key
+from domain.identity import fingerprint
+from domain.mail import ParsedMessage
+from infra.blobs import blob_key
 from infra.parse_pool import ParseFailure
 from providers.base import MailSession
 from services.blob_claims import claim
@@ -23,7 +26,7 @@ from services.recording import FetchedCopy, record
 
 log = structlog.get_logger()
 
-BATCH_MESSAGES = 50
+BATCH_MESSAGES = 100
 BATCH_BYTES = 8 * 1024 * 1024
 """A batch's messages are in memory together; one that is larger than this comes alone."""
 MAX_FAILURES = 3
@@ -33,8 +36,10 @@ CROWD_ATTEMPTS = 3
 MAX_ATTEMPTS = 9
 """Starts, alone at the end, after which a message that never came to an end is put aside as well."""
 RETRY_S = 60
-BLOB_WRITES = 8
-"""Files written at once."""
+_YIELDS_EVERY = 10
+"""Messages hashed in one go: the loop has others to serve."""
+GOES_ON_S = 1.0
+"""After this no further batch is begun in one go: whoever shares the connection waits for the end of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,7 @@ class _Entry:
 _NEXT = """
 SELECT id, folder, remote_id, received_at, size_bytes, origin, attempts, failures FROM ledger_entry
  WHERE mailbox_id = $1 AND origin = $4 AND quarantine_reason IS NULL AND next_attempt_at <= now()
+   AND NOT id = ANY($5::bigint[]) AND ($6::int IS NULL OR attempts < $6)
  ORDER BY attempts >= $2, received_at DESC LIMIT $3
 """
 
@@ -56,7 +62,9 @@ SELECT id, folder, remote_id, received_at, size_bytes, origin, attempts, failure
 async def hydrate(
     deps: Deps, lease: Lease, mailbox: dict[str, Any], session: MailSession, origin: Origin
 ) -> int | None:
-    """Fetches and records a batch of news or of old mail, from the newest backwards.
+    """Fetches and records news or old mail for about a second, from the newest backwards, in batches.
+
+    While one batch is recorded, the next is fetched and read.
 
     Returns:
         Messages that are new to the record; None where the ledger holds nothing that is due.
@@ -65,33 +73,96 @@ async def hydrate(
         ProviderError: the connection failed; what was asked for stays in the ledger and has lost no attempt.
         LeaseLost: another worker has the mailbox.
     """
-    entries = await _claim(deps, lease, origin)
+    batches = _Batches(deps, lease, mailbox, session, origin)
+    entries = await batches.claim()
     if not entries:
         return None
-    try:
-        return await _take(deps, lease, mailbox, session, entries)
-    except BaseException:
-        await _unclaim(deps, lease, entries)
-        raise
+    began = clock.monotonic()
+    recorded = 0
+    copies = await batches.read(entries)
+    while True:
+        following = await batches.claim_beside(entries) if clock.monotonic() - began < GOES_ON_S else []
+        ahead = asyncio.create_task(batches.read(following)) if following else None
+        try:
+            recorded += await batches.record(entries, copies)
+        except BaseException:
+            if ahead is not None:
+                await batches.give_up(following, ahead)
+            raise
+        if ahead is None:
+            return recorded
+        entries, copies = following, await ahead
 
 
-async def _take(
-    deps: Deps, lease: Lease, mailbox: dict[str, Any], session: MailSession, entries: Sequence[_Entry]
-) -> int:
-    """Fetches, reads and records a batch; how many messages are new."""
-    async with aclosing(session.fetch([entry.ref for entry in entries])) as messages:
-        fetched = [message async for message in messages]
-    by_ref = {(entry.ref.folder, entry.ref.remote_id): entry for entry in entries}
-    readable = await _settle_unfetched(deps, lease, by_ref, fetched)
-    copies = await _read(deps, lease, mailbox, by_ref, readable)
-    return await record(deps, lease, mailbox, copies)
+@dataclass(frozen=True, slots=True)
+class _Batches:
+    """The steps of a batch. Whatever cuts one short leaves its messages in the ledger, with no attempt counted."""
+
+    deps: Deps
+    lease: Lease
+    mailbox: dict[str, Any]
+    session: MailSession
+    origin: Origin
+
+    async def claim(self) -> list[_Entry]:
+        """The most urgent batch."""
+        return await _claim(self.deps, self.lease, self.origin)
+
+    async def claim_beside(self, entries: Sequence[_Entry]) -> list[_Entry]:
+        """The next batch, while another is still to be recorded. What may have killed a worker has no company."""
+        if any(entry.attempts >= CROWD_ATTEMPTS for entry in entries):
+            return []
+        try:
+            return await _claim(self.deps, self.lease, self.origin, beside=entries)
+        except BaseException:
+            await _unclaim(self.deps, self.lease, entries)
+            raise
+
+    async def read(self, entries: Sequence[_Entry]) -> list[FetchedCopy]:
+        """Fetches and parses, and stores the bytes."""
+        try:
+            async with aclosing(self.session.fetch([entry.ref for entry in entries])) as messages:
+                fetched = [message async for message in messages]
+            by_ref = {(entry.ref.folder, entry.ref.remote_id): entry for entry in entries}
+            readable = await _settle_unfetched(self.deps, self.lease, by_ref, fetched)
+            return await _read(self.deps, self.lease, self.mailbox, by_ref, readable)
+        except BaseException:
+            await _unclaim(self.deps, self.lease, entries)
+            raise
+
+    async def record(self, entries: Sequence[_Entry], copies: Sequence[FetchedCopy]) -> int:
+        """How many messages are new."""
+        try:
+            return await record(self.deps, self.lease, self.mailbox, copies)
+        except BaseException:
+            await _unclaim(self.deps, self.lease, entries)
+            raise
+
+    async def give_up(self, entries: Sequence[_Entry], reading: asyncio.Task[list[FetchedCopy]]) -> None:
+        """Ends the reading of a batch that is not going to be recorded."""
+        reading.cancel()
+        await asyncio.wait([reading])
+        if not reading.cancelled() and reading.exception() is None:
+            await _unclaim(self.deps, self.lease, entries)
 
 
-async def _claim(deps: Deps, lease: Lease, origin: Origin) -> list[_Entry]:
-    """The next batch, its attempts counted before anything is started."""
+async def _claim(deps: Deps, lease: Lease, origin: Origin, *, beside: Sequence[_Entry] = ()) -> list[_Entry]:
+    """The next batch, its attempts counted before anything is started.
+
+    Args:
+        beside: a batch that is under way: it is passed over, and so is what is to be read alone.
+    """
     async with deps.db.transaction(durable=False) as tx:
         await hold(tx, lease)
-        rows = await tx.fetch(_NEXT, lease.mailbox_id, CROWD_ATTEMPTS, BATCH_MESSAGES, origin.value)
+        rows = await tx.fetch(
+            _NEXT,
+            lease.mailbox_id,
+            CROWD_ATTEMPTS,
+            BATCH_MESSAGES,
+            origin.value,
+            [entry.id for entry in beside],
+            CROWD_ATTEMPTS if beside else None,
+        )
         batch = _bounded(rows)
         await tx.execute(
             "UPDATE ledger_entry SET attempts = attempts + 1, quarantine_reason = CASE WHEN attempts >= $2 "
@@ -189,28 +260,35 @@ async def _read(
     failed = [message for message, result in zip(fetched, parsed, strict=True) if isinstance(result, ParseFailure)]
     if failed:
         await _count_failures(deps, lease, _ids(by_ref, failed))
-    organisation_id = mailbox["organisation_id"]
-    copies = []
-    for message, raw, result in zip(fetched, raws, parsed, strict=True):
-        if isinstance(result, ParseFailure):
-            continue
-        entry = by_ref[message.ref.folder, message.ref.remote_id]
-        copies.append(
-            FetchedCopy(
-                ledger_id=entry.id,
-                folder=entry.ref.folder,
-                remote_id=entry.ref.remote_id,
-                received_at=entry.received_at,
-                size_bytes=len(raw),
-                origin=entry.origin,
-                message=result,
-                source_key=blob_key(organisation_id, raw),
-                attachment_keys=tuple(blob_key(organisation_id, part.content) for part in result.attachments),
-                provider_thread_id=message.provider_thread_id,
-            )
-        )
-    await _keep_bytes(deps, mailbox, copies, {blob_key(organisation_id, raw): raw for raw in raws})
+    copies: list[FetchedCopy] = []
+    raw_by_key: dict[str, bytes] = {}
+    for number, (message, raw, result) in enumerate(zip(fetched, raws, parsed, strict=True), start=1):
+        if isinstance(result, ParsedMessage):
+            copy = _copy(mailbox, by_ref[message.ref.folder, message.ref.remote_id], message, result)
+            copies.append(copy)
+            raw_by_key[copy.source_key] = raw
+        if number % _YIELDS_EVERY == 0:
+            await asyncio.sleep(0)
+    await _keep_bytes(deps, mailbox, copies, raw_by_key)
     return copies
+
+
+def _copy(mailbox: dict[str, Any], entry: _Entry, message: FetchedMessage, parsed: ParsedMessage) -> FetchedCopy:
+    raw, organisation_id = message.raw or b"", mailbox["organisation_id"]
+    return FetchedCopy(
+        ledger_id=entry.id,
+        folder=entry.ref.folder,
+        remote_id=entry.ref.remote_id,
+        received_at=entry.received_at,
+        size_bytes=len(raw),
+        origin=entry.origin,
+        message=parsed,
+        addresses=frozenset(addresses_of(parsed)),
+        fingerprint=fingerprint(parsed),
+        source_key=blob_key(organisation_id, raw),
+        attachment_keys=tuple(blob_key(organisation_id, part.content) for part in parsed.attachments),
+        provider_thread_id=message.provider_thread_id,
+    )
 
 
 async def _keep_bytes(
@@ -221,36 +299,16 @@ async def _keep_bytes(
     Raises:
         BlobStoreUnavailable, BlobsGoing: some may have been written; trying again later may help.
     """
-    addresses = {address for copy in copies for address in addresses_of(copy.message)}
+    addresses = {address for copy in copies for address in copy.addresses}
     async with deps.db.snapshot() as snapshot:
         matches = await match_candidates(snapshot, mailbox["organisation_id"], addresses, excluded=mailbox["excluded"])
-    kept = [copy for copy in copies if addresses_of(copy.message) & matches.keys()]
+    kept = [copy for copy in copies if copy.addresses & matches.keys()]
     blobs = {copy.source_key: raw_by_key[copy.source_key] for copy in kept}
     for copy in kept:
         parts = zip(copy.attachment_keys, copy.message.attachments, strict=True)
         blobs.update({key: part.content for key, part in parts})
     await claim(deps, blobs.keys())
-    # In a task of its own: before Python 3.11.4 a task in which a TaskGroup has failed takes the next timeout of
-    # anything that it awaits for its own cancellation.
-    await asyncio.create_task(_write_blobs(deps, blobs))
-
-
-async def _write_blobs(deps: Deps, blobs: Mapping[str, bytes]) -> None:
-    slots = asyncio.Semaphore(BLOB_WRITES)
-
-    async def write(key: str, content: bytes) -> None:
-        async with slots:
-            await deps.blobs.put(key, content)
-
-    unavailable: BaseExceptionGroup[BlobStoreUnavailable] | None = None
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            for key, content in blobs.items():
-                tasks.create_task(write(key, content))
-    except* BlobStoreUnavailable as failures:
-        unavailable = failures
-    if unavailable is not None:  # raised out here: within `except*` it would come out in a group again
-        raise BlobStoreUnavailable("The store of files does not answer.") from unavailable
+    await deps.blobs.put_many(blobs)
 
 
 async def _count_failures(deps: Deps, lease: Lease, ids: list[int]) -> None:

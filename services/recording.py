@@ -4,6 +4,7 @@ The batch is judged again inside the transaction, under the mailbox's lease and 
 address, job and history may have changed since the headers were seen.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +15,7 @@ from domain import clock
 from domain.addresses import canonical
 from domain.conversations import Arrival, Conversations, ProviderThread, known_threads
 from domain.events import EventKind, NewEvent, Origin
-from domain.identity import fingerprint, message_id_key
+from domain.identity import message_id_key
 from domain.ids import new_id
 from domain.mail import ParsedMessage
 from domain.mime.dates import credible_date
@@ -26,7 +27,6 @@ from services.leases import Lease, hold
 from services.matching import AddressBook, CandidateMatch, address_book
 from services.message_rows import (
     RecordedCopy,
-    addresses_of,
     direction_of,
     people_of,
     write_bcc,
@@ -44,6 +44,8 @@ class FetchedCopy:
 
     Attributes:
         ledger_id: the entry that asked for it.
+        addresses: by which it is matched (services.message_rows.addresses_of).
+        fingerprint: what makes it the same message in another mailbox (domain.identity).
         attachment_keys: where its attachments' bytes lie, in their order.
         provider_thread_id: the conversation that the mailbox's server has put it in; None where it does not tell.
     """
@@ -55,10 +57,15 @@ class FetchedCopy:
     size_bytes: int
     origin: Origin
     message: ParsedMessage
+    addresses: frozenset[str]
+    fingerprint: bytes
     source_key: str
     attachment_keys: tuple[str, ...]
     provider_thread_id: str | None = None
 
+
+_YIELDS_EVERY = 10
+"""Messages decided on in one go: the loop has others to serve."""
 
 _KNOWN = "SELECT id, thread_id, fingerprint FROM message WHERE organisation_id = $1 AND fingerprint = ANY($2)"
 
@@ -94,8 +101,10 @@ async def record(deps: Deps, lease: Lease, mailbox: dict[str, Any], copies: Sequ
         await _serialise(work.tx, organisation_id)
         due = await _still_due(work.tx, lease, copies)
         batch = await _Batch.load(work, mailbox, due)
-        for copy in due:
+        for number, copy in enumerate(due, start=1):
             batch.take(copy)
+            if number % _YIELDS_EVERY == 0:
+                await asyncio.sleep(0)
         await batch.write()
     return len(batch.messages)
 
@@ -147,18 +156,18 @@ class _Batch:
     @classmethod
     async def load(cls, work: UnitOfWork, mailbox: dict[str, Any], copies: Sequence[FetchedCopy]) -> "_Batch":
         organisation_id = work.organisation_id
-        addresses = {address for copy in copies for address in addresses_of(copy.message)}
+        addresses = {address for copy in copies for address in copy.addresses}
         book = await address_book(work.tx, organisation_id, addresses, excluded=mailbox["excluded"])
-        rows = await work.tx.fetch(_KNOWN, organisation_id, [fingerprint(copy.message) for copy in copies])
+        rows = await work.tx.fetch(_KNOWN, organisation_id, [copy.fingerprint for copy in copies])
         known = {row["fingerprint"]: (row["id"], row["thread_id"]) for row in rows}
         return cls(work, mailbox, book, await _conversations(work, mailbox["id"], copies, known), known)
 
     def take(self, copy: FetchedCopy) -> None:
         """Decides on one copy: nobody's, one more copy of a known message, or a new message."""
-        matches = self.book.candidates_of(addresses_of(copy.message))
+        matches = self.book.candidates_of(copy.addresses)
         if not matches:
             return
-        mark = fingerprint(copy.message)
+        mark = copy.fingerprint
         message_id, thread_id = self.known.get(mark) or self._add(copy, matches, mark)
         if (provider_thread := self._provider_thread(copy)) is not None:
             self.conversations.hear(provider_thread, thread_id)

@@ -24,6 +24,7 @@ _USUAL = re.compile(
     rb"BODY\[HEADER\.FIELDS \([^)]*\)\] \{(\d{1,19})\+?\}",
     re.IGNORECASE,
 )
+_USUAL_BODY = re.compile(rb"\d+ FETCH \(UID (\d{1,10}) BODY\[\] \{(\d{1,19})\+?\}", re.IGNORECASE)
 
 UNKNOWN_DATE = datetime(1970, 1, 1, tzinfo=UTC)
 """For an INTERNALDATE that cannot be read: so old that it is nobody's news."""
@@ -61,6 +62,10 @@ def read_fetch(response: Response) -> FetchedItems | None:
         uid, date, size, announced = usual.groups()
         cut = len(response[1]) < int(announced)
         return FetchedItems(int(uid), read_internal_date(date), int(size), response[1], cut, is_slice=False)
+    body = _USUAL_BODY.fullmatch(response[0])
+    if body is not None and len(response) == 3 and response[2] == b")":  # noqa: PLR2004 - as above
+        cut = len(response[1]) < int(body[2])
+        return FetchedItems(int(body[1]), UNKNOWN_DATE, 0, response[1], cut, is_slice=False)
     if not _FETCH.match(response[0]):
         return None
     values = parse(response)
