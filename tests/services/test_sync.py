@@ -373,3 +373,23 @@ async def test_news_is_recorded_while_old_mail_is_still_being_read(
     assert len(await subjects(office)) < 1000
     await run
     assert len(await subjects(office)) == 1001
+
+
+async def test_a_run_that_is_told_to_stop_hands_its_mailbox_on_at_once(
+    office: Office, recruiter: Viewer, mail_server: MailSandbox, address: str
+) -> None:
+    await office.candidate(CANDIDATE)
+    old = [Delivery(letter(CANDIDATE, address, f"Old {n}"), days_ago(9), (r"\Seen",)) for n in range(300)]
+    mail_server.deliver_many(address, old)
+    mailbox = await office.connect(recruiter, address, mail_server)
+    run = asyncio.create_task(run_mailbox(office.deps, mailbox))
+    while not await office.rows("SELECT id FROM message"):
+        await asyncio.sleep(0.01)
+    run.cancel()
+    await asyncio.wait([run])
+    assert run.cancelled()
+    state = (await office.rows("SELECT lease_until, next_run_at <= now() AS is_due FROM mailbox"))[0]
+    assert state == {"lease_until": None, "is_due": True}
+    assert {row["attempts"] for row in await office.rows("SELECT attempts FROM ledger_entry")} <= {0}
+    await run_mailbox(office.deps, mailbox)
+    assert len(await subjects(office)) == 300
