@@ -34,7 +34,8 @@ _ADDRESS = re.compile(r"[\w.+-]{1,64}@[\w.-]{1,100}")
 _QUOTE_MARK = re.compile(r"\|?[A-Z]{0,3}>(?!:$)")
 """Some programs put the initials of whom they quote before the sign."""
 _STARTS_WITH_DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}\b")
-_DATE_SIGN = re.compile(r"\d(?:[:.h]\d{2}|[./-]\d)|\b(?:19|20)\d{2}\b")
+_DATE_SIGN = re.compile(r"\d(?:[:.h]\d{2}|[./-]\d|(?<=\b1)9\d\d\b|(?<=\b2)0\d\d\b)")
+"""A time, a date or a year; it begins with a digit, so that a line without any is passed over at once."""
 
 _SEPARATOR_WORDS = (
     "original message", "original appointment", "forwarded message", "reply message", "reply above this line",

@@ -244,6 +244,7 @@ def _read_header_block(section: _Section, budget: _Budget) -> tuple[tuple[tuple[
     headers: list[tuple[str, bytes]] = []
     name, value_start = "", 0
     body_start: int | None = None
+    next_header = 0
 
     def finish(end: int) -> None:
         if name and len(headers) < _HEADERS_PER_PART:
@@ -259,7 +260,8 @@ def _read_header_block(section: _Section, budget: _Budget) -> tuple[tuple[tuple[
         elif not (name and raw[position] in b" \t"):
             finish(position)
             name = ""
-            body_start = _body_at_broken_line(section, position, line_end, budget)
+            if position >= next_header:
+                next_header, body_start = _after_broken_line(section, position, line_end, budget)
         if body_start is None:
             position = line_end
     finish(min(position, limit))
@@ -269,14 +271,15 @@ def _read_header_block(section: _Section, budget: _Budget) -> tuple[tuple[tuple[
     return tuple(headers), section.end if body_start is None else body_start
 
 
-def _body_at_broken_line(section: _Section, position: int, line_end: int, budget: _Budget) -> int | None:
-    """Where the body starts if the headers end here without an empty line; None where they go on after a bad one."""
-    if not _headers_go_on(section.raw, line_end, section.end):
+def _after_broken_line(section: _Section, position: int, line_end: int, budget: _Budget) -> tuple[int, int | None]:
+    """Where the headers go on after a bad line, and where the body starts if they end without an empty one."""
+    next_header = _next_header(section.raw, line_end, section.end)
+    if next_header is None:
         budget.defects.add("header_end_missing")
-        return position
+        return 0, position
     if position > section.start:
         budget.defects.add("header_malformed")
-    return None
+    return next_header, None
 
 
 def _end_of_line(raw: bytes, position: int, end: int) -> int:
@@ -288,16 +291,16 @@ def _is_empty_line(raw: bytes, position: int) -> bool:
     return raw.startswith((b"\n", b"\r\n"), position)
 
 
-def _headers_go_on(raw: bytes, position: int, end: int) -> bool:
-    """Whether a header follows soon, or a usual one a little later: then the line before is not the body's first."""
+def _next_header(raw: bytes, position: int, end: int) -> int | None:
+    """Where a header follows soon, or a usual one a little later: then the line before is not the body's first."""
     for count in range(_UNFOLDED_LINES):
         if position >= end or _is_empty_line(raw, position):
-            return False
+            return None
         header = _HEADER_LINE if count < _BROKEN_LINES else _USUAL_HEADER
         if header.match(raw, position, end) and raw[position : position + 4].lower() != b"http":
-            return True
+            return position
         position = _end_of_line(raw, position, end)
-    return False
+    return None
 
 
 def _after_empty_line(raw: bytes, position: int, end: int) -> int:

@@ -275,6 +275,7 @@ def test_bombs_are_read_up_to_the_limits(raw: bytes, defect: str) -> None:
     + [
         pytest.param(b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n" * 100_000, id="parts in themselves"),
         pytest.param(b'Content-Type: multipart/mixed; boundary="-"\r\n\r\n' + b"-" * 2_000_000, id="dashes"),
+        pytest.param((b"x\n" * 39 + b"To: a\n") * 12_000, id="lines that are no headers"),
         pytest.param(b"Content-Type: text/html\r\n\r\n" + b"&" * 1_000_000, id="ampersands"),
         pytest.param(b"Content-Type: text/plain; " + b"=" * 500_000, id="parameters"),
         pytest.param(b"References: " + b"<a@b" * 200_000, id="references"),
