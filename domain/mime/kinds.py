@@ -1,7 +1,7 @@
 """Did a person write this message, or a machine?
 
 Source: RFC 3834 (automatic replies), RFC 3798 (read receipts), RFC 6522 (reports), RFC 6047 (invitations by mail),
-RFC 2369 and RFC 2919 (lists); "X-Auto-Response-Suppress" of [MS-OXCMAIL].
+RFC 2369, RFC 2919 and RFC 8058 (lists); "X-Auto-Response-Suppress" of [MS-OXCMAIL].
 """
 
 # ruff: noqa: RUF001 - the words of other languages, as they are written
@@ -36,6 +36,8 @@ _AUTOMATIC_HEADERS = frozenset(
 )
 _AUTOMATIC_PRECEDENCE = frozenset({"auto_reply", "auto-reply", "auto_replied"})
 _LIST_HEADERS = frozenset({"list-id", "list-unsubscribe", "list-post", "list-help"})
+_DISCUSSION_HEADERS = frozenset({"list-post", "mailing-list", "x-google-group-id"})
+_BULK = frozenset({"bulk", "junk"})
 _SUPPRESSES_REPLIES = frozenset({"all", "oof", "autoreply"})
 _METHOD = re.compile(rb"^METHOD:[ \t]*[A-Za-z]", re.MULTILINE | re.IGNORECASE)
 _CALENDAR_HEAD = 4096
@@ -43,9 +45,10 @@ _SCAN_LENGTH = 1000
 
 
 def read_kind(root: Part, leaves: tuple[Part, ...], bounce: BounceReport | None) -> MessageKind:
-    """A bounce before an invitation or the answer to one, before an automatic reply. Never raises.
+    """A bounce before an invitation or the answer to one, before what else a machine sent. Never raises.
 
-    Mail to many, from a list or a newsletter, is regular: no single person is addressed, yet no absence is announced.
+    What people write to a list is regular, also where a candidate's answer comes through one; a newsletter, which a
+    machine sends, is no answer whoever it is from.
     """
     if bounce is not None:
         return MessageKind.AUTO_REPLY if bounce.is_complaint else MessageKind.BOUNCE
@@ -53,9 +56,8 @@ def read_kind(root: Part, leaves: tuple[Part, ...], bounce: BounceReport | None)
         return MessageKind.AUTO_REPLY
     if any(_is_invitation(leaf) for leaf in leaves):
         return MessageKind.INVITATION
-    if not _is_to_many(root) and (_is_automatic(root) or _seems_automatic(root)):
-        return MessageKind.AUTO_REPLY
-    return MessageKind.REGULAR
+    is_automatic = not _is_to_many(root) and (_is_automatic(root) or _seems_automatic(root))
+    return MessageKind.AUTO_REPLY if is_automatic or _is_newsletter(root) else MessageKind.REGULAR
 
 
 def _is_invitation(leaf: Part) -> bool:
@@ -68,6 +70,15 @@ def _is_invitation(leaf: Part) -> bool:
 def _is_to_many(root: Part) -> bool:
     has_list_header = any(name in _LIST_HEADERS for name, _ in root.headers)
     return has_list_header or _header(root, "precedence").strip().lower() == "list"
+
+
+def _is_newsletter(root: Part) -> bool:
+    """Whether it can be unsubscribed from as senders in bulk must offer it, and is no list that people write to."""
+    names = {name for name, _ in root.headers}
+    if names & _DISCUSSION_HEADERS:
+        return False
+    is_bulk = _header(root, "precedence").strip().lower() in _BULK
+    return "list-unsubscribe-post" in names or ("list-unsubscribe" in names and is_bulk)
 
 
 def _is_automatic(root: Part) -> bool:
@@ -93,7 +104,7 @@ def _wants_no_answer(root: Part) -> bool:
     suppressed = {word.strip().lower() for word in _header(root, "x-auto-response-suppress").split(",")}
     if suppressed & _SUPPRESSES_REPLIES:
         return True
-    return _header(root, "precedence").strip().lower() in {"bulk", "junk"}
+    return _header(root, "precedence").strip().lower() in _BULK
 
 
 def _header(root: Part, name: str) -> str:

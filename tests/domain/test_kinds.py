@@ -4,6 +4,7 @@ import pytest
 
 from domain.mail import MessageKind
 from domain.mime_parse import parse
+from tests.support.mail_files import corpus_files
 
 NO_SENDER = "Return-Path: <>"
 
@@ -63,8 +64,27 @@ def test_programs_that_say_what_they_are_are_believed(header: str) -> None:
 
 
 @pytest.mark.parametrize("mark", ["List-Id: <jobs.example.org>", "List-Unsubscribe: <mailto:x@y>", "Precedence: list"])
-def test_lists_and_newsletters_are_never_automatic_replies(mark: str) -> None:
+def test_what_people_write_to_a_list_is_theirs(mark: str) -> None:
     assert kind(mark, "Auto-Submitted: auto-generated", "Subject: Out of office: how to rest") is MessageKind.REGULAR
+
+
+def test_a_candidates_answer_through_a_group_is_an_answer() -> None:
+    group = ["Precedence: list", "List-Post: <mailto:jobs@talent.example>", "List-Unsubscribe: <mailto:x@y>"]
+    assert kind(*group, "List-Unsubscribe-Post: List-Unsubscribe=One-Click") is MessageKind.REGULAR
+
+
+@pytest.mark.parametrize("mark", ["List-Unsubscribe-Post: List-Unsubscribe=One-Click", "Precedence: bulk"])
+def test_a_newsletter_is_nobodys_answer(mark: str) -> None:
+    assert kind(mark, "List-Unsubscribe: <https://news.example/u>") is MessageKind.AUTO_REPLY
+    assert (
+        kind(mark, "List-Unsubscribe: <https://news.example/u>", "List-Id: News <n.example>") is MessageKind.AUTO_REPLY
+    )
+
+
+def test_no_post_to_the_lists_of_the_corpus_is_taken_for_a_machines() -> None:
+    kinds = {path.name: parse(path.read_bytes()).kind for path in corpus_files("notmuch")}
+    assert len(kinds) > 200
+    assert {name for name, found in kinds.items() if found is not MessageKind.REGULAR} == {"text-calendar.eml"}
 
 
 @pytest.mark.parametrize("method", ["REQUEST", "REPLY", "CANCEL"])
