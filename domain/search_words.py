@@ -98,6 +98,12 @@ def fold(word: str) -> str:
     return kept if any(map(str.isalnum, kept)) else ""
 
 
+def plain_name(name: str) -> str:
+    """A name as it is sought by parts of it: as the database keeps it in `sought` (migration 0005)."""
+    without_accents = "".join(char for char in unicodedata.normalize("NFKD", name) if not "\u0300" <= char <= "\u036f")
+    return without_accents.casefold().translate(_SPELT_OUT)
+
+
 def _cut(run: str) -> tuple[str, ...]:
     """A run of letters as words."""
     return tuple(word for part in _PART.finditer(run) for word in _cut_part(part))

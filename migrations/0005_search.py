@@ -10,6 +10,10 @@ from tortoise.migrations import operations as ops
 from domain.search_index import BODY_LENGTH, search_mark, search_vector
 
 BATCH = 500
+ACCENTS = "".join(map(chr, range(0x300, 0x370)))
+PLAIN_NAME = f"translate(lower(normalize(name, NFKD)), 'øłđħŧ\u0131ðς{ACCENTS}', 'oldhtidσ')"
+for letter, spelt in (("ß", "ss"), ("æ", "ae"), ("œ", "oe"), ("þ", "th")):
+    PLAIN_NAME = f"replace({PLAIN_NAME}, '{letter}', '{spelt}')"
 
 
 async def index_what_is_there(apps, schema_editor):
@@ -47,6 +51,14 @@ class Migration(migrations.Migration):
     dependencies = [("models", "0004_provider_threads")]
 
     operations = [
+        # People are found by parts of their names, however these are accented: `domain.search_words.plain_name`.
+        ops.RunSQL(
+            [
+                f"ALTER TABLE {table} ADD COLUMN sought text NOT NULL GENERATED ALWAYS AS ({PLAIN_NAME}) STORED"
+                for table in ("user_account", "candidate")
+            ],
+            [f"ALTER TABLE {table} DROP COLUMN sought" for table in ("user_account", "candidate")],
+        ),
         ops.CreateModel(
             name="MessageSearch",
             fields=[

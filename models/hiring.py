@@ -39,6 +39,8 @@ class JobMember(Link):
 
 
 class Candidate(Row):
+    """Who applied. The database keeps the name in plain letters beside it, in `sought`, by which people are found."""
+
     organisation: fields.ForeignKeyRelation[Organisation] = fields.ForeignKeyField(
         "models.Organisation", related_name=False, db_index=True
     )

@@ -27,7 +27,7 @@ class Organisation(Row):
 
 
 class User(Row):
-    """A colleague who may sign in."""
+    """A colleague who may sign in. `sought` is beside it as it is beside a candidate's."""
 
     organisation: fields.ForeignKeyRelation[Organisation] = fields.ForeignKeyField(
         "models.Organisation", related_name=False, db_index=True

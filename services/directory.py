@@ -10,9 +10,13 @@ from uuid import UUID
 
 from domain.addresses import base, canonical
 from domain.errors import BadInput
+from domain.search_query import MAX_LENGTH
+from domain.search_words import plain_name
 from services.gate import SEEN_JOB, seen_candidate
 from services.paging import Page, Row, Slice, Values, cut, window
 from services.reading import Reader
+
+MAX_NAME_WORDS = 10
 
 _USER = """
 u.id, u.external_id, u.name, u.email, u.access_level, u.is_active, u.created_at,
@@ -70,18 +74,15 @@ async def user_by_external_id(reader: Reader, external_id: str) -> Row | None:
 
 
 async def user_page(reader: Reader, page: Page, *, search: str | None, is_active: bool | None) -> Slice:
-    """Users, newest first; `search` is a part of a name or address, whatever its case."""
+    """Users, newest first; each word of `search` is a part of a name or address, whatever the case and the accents."""
     values = Values(reader.viewer.organisation_id)
     walk = window(page, values, at="u.created_at", id="u.id", newest_first=True)
     narrowing = ""
     if is_active is not None:
         narrowing += f" AND u.is_active = {values.add(is_active)}"
     if search:
-        sought = values.add(_containing(search))
-        narrowing += (
-            f" AND (u.name ILIKE {sought} OR u.email ILIKE {sought} OR EXISTS "
-            f"(SELECT 1 FROM user_address a WHERE a.user_id = u.id AND a.address ILIKE {sought}))"
-        )
+        addresses = "user_address a WHERE a.user_id = u.id"
+        narrowing += _called(search, values, name="u.sought", addresses=addresses)
     rows = await reader.db.fetch(
         f"SELECT {_USER} FROM user_account u WHERE u.organisation_id = $1 {narrowing} {walk.where} "
         f"ORDER BY {walk.order} LIMIT {walk.limit}",
@@ -148,7 +149,7 @@ async def candidate_by_external_id(reader: Reader, external_id: str) -> Row | No
 
 
 async def candidate_page(reader: Reader, page: Page, *, search: str | None, job_id: UUID | None) -> Slice:
-    """Candidates that the viewer sees, newest first; `search` is a part of a name or address, whatever its case."""
+    """Candidates that the viewer sees, newest first; `search` as for users."""
     values = _seen(reader)
     walk = window(page, values, at="c.created_at", id="c.id", newest_first=True)
     narrowing = ""
@@ -158,11 +159,8 @@ async def candidate_page(reader: Reader, page: Page, *, search: str | None, job_
             f"WHERE a.candidate_id = c.id AND j.id = {values.add(job_id)} AND {SEEN_JOB})"
         )
     if search:
-        sought = values.add(_containing(search))
-        narrowing += (
-            f" AND (c.name ILIKE {sought} OR EXISTS "
-            f"(SELECT 1 FROM candidate_email e WHERE e.candidate_id = c.id AND e.address ILIKE {sought}))"
-        )
+        addresses = "candidate_email a WHERE a.candidate_id = c.id"
+        narrowing += _called(search, values, name="c.sought", addresses=addresses)
     rows = await reader.db.fetch(
         f"SELECT {_CANDIDATE} FROM candidate c WHERE {_SEEN_CANDIDATE} {narrowing} {walk.where} "
         f"ORDER BY {walk.order} LIMIT {walk.limit}",
@@ -256,9 +254,28 @@ def _text(asked: str) -> str:
     return asked
 
 
-def _containing(search: str) -> str:
-    """A pattern of LIKE for texts with this part; an address is sought in its plain form."""
-    sought = canonical(search) or _text(search).strip()
+def _called(search: str, values: Values, *, name: str, addresses: str) -> str:
+    """Conditions that begin with AND: each word is a part of the name or of an address; an address in its plain form.
+
+    Args:
+        addresses: what follows FROM, with rows `a` that have an `address`.
+
+    Raises:
+        BadInput: there are more words than a name has, or no text.
+    """
+    address = canonical(search)
+    words = [address] if address else _text(search).split()
+    if len(search) > MAX_LENGTH or len(words) > MAX_NAME_WORDS:
+        raise BadInput(f"A name can be sought by {MAX_NAME_WORDS} words and {MAX_LENGTH} characters at most.")
+    return "".join(
+        f" AND ({name} LIKE {values.add(_containing(plain_name(word)))} OR EXISTS "
+        f"(SELECT 1 FROM {addresses} AND a.address ILIKE {values.add(_containing(word))}))"
+        for word in words
+    )
+
+
+def _containing(part: str) -> str:
+    """A pattern of LIKE for texts with this part."""
     for special in ("\\", "%", "_"):
-        sought = sought.replace(special, "\\" + special)
-    return f"%{sought}%"
+        part = part.replace(special, "\\" + special)
+    return f"%{part}%"

@@ -38,7 +38,12 @@ Id = Annotated[strawberry.ID, strawberry.argument(description="As the API gave i
 OptionalId = Annotated[strawberry.ID | None, strawberry.argument(description="As the API gave it.")]
 Ids = Annotated[list[strawberry.ID], strawberry.argument(description="As the API gave them; at most 100.")]
 ExternalId = Annotated[str | None, strawberry.argument(description="The applicant tracking system's id.")]
-Search = Annotated[str | None, strawberry.argument(description="A part of a name or address, whatever its case.")]
+Search = Annotated[
+    str | None,
+    strawberry.argument(
+        description="Words, each a part of a name or address, whatever the case and the accents; at most 10."
+    ),
+]
 IsActive = Annotated[
     bool | None, strawberry.argument(description="Only those who are (not) active; null for everyone.")
 ]

@@ -1,6 +1,5 @@
 """Words are cut and folded the same in what is kept and in what is sought, and found again where they stand."""
 
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -5,6 +5,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from domain.access import Viewer
 from domain.events import EventKind, NewEvent, Origin, position_now
 from domain.ids import new_id, to_global
@@ -242,6 +244,23 @@ async def test_a_cursor_that_is_too_old_is_answered_with_a_reset(api: API, firm:
     old = seal_cursor(api.deps.vault, viewer, position_now() - 30 * 24 * 3600 * 1_000_000)
     async with api.following(viewer, EVENTS, after=old) as results:
         assert (await _next(results))["__typename"] == "StreamReset"
+
+
+async def test_a_quiet_viewer_is_told_that_there_was_nothing_and_goes_on_from_there(
+    api: API, firm: Firm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.stream.CHECKPOINT_S", 0.05)
+    rita, ana = await firm.colleague("Rita"), await firm.applicant("Ana")
+    viewer = await api.viewer(rita, firm)
+    for start in (None, await _now(api, viewer)):
+        async with api.following(viewer, EVENTS, after=start) as results:
+            event = await _next(results)
+        assert event["__typename"] == "Checkpoint"
+    letter = await firm.letter(ana, to=[rita])
+    async with api.following(viewer, EVENTS, after=event["cursor"]) as results:
+        while (event := await _next(results))["__typename"] == "Checkpoint":
+            pass
+    assert event["message"]["id"] == to_global("message", letter.id)
 
 
 async def test_nobody_follows_without_a_token(api: API) -> None:
