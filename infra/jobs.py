@@ -30,6 +30,7 @@ from redis.exceptions import RedisError
 from domain import clock
 from domain.errors import AppError, Retry
 from infra.bus import Bus
+from infra.metrics import JOB_SECONDS
 
 log = structlog.get_logger()
 
@@ -43,6 +44,7 @@ SERVER_DEADLINE_S = 2.0  # for a few commands on a server nearby
 POLL_S = 0.5  # finds delayed jobs, and those whose wake-up was lost
 POLL_DEADLINE_S = 10.0  # for one look at the queue, which may start many jobs
 READ_LIMIT = 1000  # jobs looked at in one poll; those that run stay in the list, and must not hide the rest
+DEPTH_COUNTED = 10_000  # jobs that are due, looked at when the queue is measured; the rest counts as delayed
 UNREACHABLE_PAUSE_S = 0.5
 RETRY_BACKOFF_S = (1.0, 300.0)  # before the second attempt, doubling, and at most
 CANCEL_DEADLINE_S = 5.0  # for cancelled jobs to clean up
@@ -63,6 +65,20 @@ class Periodic:
 
     name: str
     every_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDepth:
+    """How much stands in the queue, counted to `DEPTH_COUNTED` of what is due.
+
+    Attributes:
+        oldest_waiting_s: for how long the first job that nobody has taken up has been due; 0 without one.
+    """
+
+    waiting: int
+    running: int
+    delayed: int
+    oldest_waiting_s: float
 
 
 class JobQueue:
@@ -104,6 +120,30 @@ class JobQueue:
             log.warning("enqueue_failed", job=name, error=type(failure.__cause__).__name__)
             return False
         return True
+
+    async def depth(self) -> QueueDepth:
+        """What stands in the queue now, in a fixed number of commands.
+
+        Raises:
+            QueueUnavailable: the server did not answer within 2 s.
+        """
+        now_ms = clock.now().timestamp() * 1000
+        try:
+            async with asyncio.timeout(SERVER_DEADLINE_S):
+                total = await self._redis.zcard(QUEUE)
+                # What runs stays in the list until it has ended.
+                due = await self._redis.zrangebyscore(QUEUE, "-inf", now_ms, 0, DEPTH_COUNTED, withscores=True)
+                keys = [in_progress_key_prefix.encode() + job_id for job_id, _ in due]
+                holders = await self._redis.mget(keys) if keys else []
+        except (RedisError, OSError) as failure:
+            raise QueueUnavailable("The job queue cannot be reached.") from failure
+        waiting = [at_ms for (_, at_ms), holder in zip(due, holders, strict=True) if holder is None]
+        return QueueDepth(
+            waiting=len(waiting),
+            running=len(due) - len(waiting),
+            delayed=total - len(due),
+            oldest_waiting_s=max(0.0, (now_ms - waiting[0]) / 1000) if waiting else 0.0,
+        )
 
     async def aclose(self) -> None:
         await self._bus.aclose()
@@ -281,8 +321,9 @@ def _supervised(name: str, run: JobFunction, timeout_s: float, max_tries: int) -
             log.error("job_given_up", job=name, tries=tries - 1)
             return
         try:
-            async with asyncio.timeout(timeout_s):
-                await run(**arguments)
+            with _timed(name):
+                async with asyncio.timeout(timeout_s):
+                    await run(**arguments)
         except Exception as failure:  # noqa: BLE001 - no job's failure is the worker's
             is_final = tries == max_tries or (isinstance(failure, AppError) and failure.retry is not Retry.LATER)
             report = log.error if is_final else log.warning
@@ -294,6 +335,19 @@ def _supervised(name: str, run: JobFunction, timeout_s: float, max_tries: int) -
     # arq's own deadline is for a job that ignores ours; it cancels and does not try again.
     backstop_s = timeout_s + CANCEL_DEADLINE_S
     return Function(name, attempt, backstop_s, None, None, None)
+
+
+@contextmanager
+def _timed(name: str) -> Iterator[None]:
+    started, outcome = clock.monotonic(), "failed"
+    try:
+        yield
+        outcome = "ok"
+    except asyncio.CancelledError:
+        outcome = "cancelled"
+        raise
+    finally:
+        JOB_SECONDS.labels(job=name, outcome=outcome).observe(clock.monotonic() - started)
 
 
 async def _keep_time(redis: ArqRedis, bus: Bus, cron: Sequence[Periodic]) -> None:

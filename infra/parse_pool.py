@@ -21,6 +21,7 @@ import structlog
 
 from domain.errors import AppError, Retry
 from domain.mail import BounceReason, MessageKind, ParsedMessage
+from infra.metrics import PARSE_FAILURES, begin_with
 from infra.parse_worker import ANSWER, LENGTH, OUT_OF_MEMORY, PARSED, READY
 
 log = structlog.get_logger()
@@ -57,6 +58,9 @@ class FailureReason(StrEnum):
     CRASHED = "CRASHED"
     OUT_OF_MEMORY = "OUT_OF_MEMORY"
     RAISED = "RAISED"
+
+
+begin_with(PARSE_FAILURES, reason=FailureReason)
 
 
 class ParseFailure(AppError):
@@ -331,6 +335,7 @@ class ParsePool:
         """Raises ParserUnavailable where it is the pool that has ended the worker."""
         if self._is_closed:
             raise ParserUnavailable("Mail cannot be read any more: the parser is shut down.")
+        PARSE_FAILURES.labels(reason=reason).inc()
         log.warning("parser_failed", reason=reason)
         return ParseFailure(reason)
 

@@ -138,6 +138,11 @@ class Settings(BaseSettings):
     postroom_public_url: WebURL | None = None
     postroom_allowed_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split)] = ()
 
+    postroom_metrics_host: str = "127.0.0.1"
+    postroom_metrics_port: int | None = Field(None, ge=1, le=65533)
+    """The first of three: `postroom up` gives one to each of its roles."""
+    postroom_slow_operation_s: float = Field(1.0, ge=0, le=3600)
+
     postroom_secret_keys: Annotated[tuple[SecretBytes, ...], NoDecode, BeforeValidator(_decoded_keys)] = ()
     postroom_jwt_secret: SecretStr | None = Field(None, min_length=_JWT_SECRET_MIN_LENGTH)
     postroom_jwks_url: WebURL | None = None

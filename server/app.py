@@ -20,7 +20,7 @@ from infra.settings import Settings
 from server.auth import Authenticator
 from server.files import serve_file
 from server.graphql import Endpoint
-from server.health import health, metrics, ready
+from server.health import health, ready
 from services.deps import Deps
 from services.stream import EventStream
 
@@ -63,7 +63,6 @@ def create_app(settings: Settings, schema: BaseSchema, open_deps: OpenDeps) -> S
             Route("/sources/{token}", _with_deps(serve_file)),
             Route("/health", health),
             Route("/ready", _with_deps(ready)),
-            Route("/metrics", metrics),
         ],
     )
 

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import sys
 from collections.abc import Awaitable, Callable
-from contextlib import closing, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from datetime import timedelta
 from typing import Annotated, TypeVar
 from uuid import UUID
@@ -16,7 +16,7 @@ from domain.errors import AppError, invalid
 from domain.ids import from_global, to_global
 from infra.db.migrate import migrate as apply_migrations
 from infra.logs import configure_logging
-from infra.settings import load_settings
+from infra.settings import Settings, load_settings
 from server.console import print_error, print_fact, print_line
 from server.doctor import examine
 from server.environment import (
@@ -26,7 +26,7 @@ from server.environment import (
     running_environment,
     started_environment,
 )
-from server.listening import listen
+from server.listening import listen, listen_for_metrics
 from server.processes import Role, Supervisor, die_with
 from server.standing_up import announce_ready, mended, migrate_patiently
 from server.tokens import NoSigningSecret, issue_token
@@ -49,6 +49,7 @@ app = typer.Typer(
 
 Result = TypeVar("Result")
 Parent = Annotated[int | None, typer.Option(hidden=True, help="End with the process of this id.")]
+Inherited = Annotated[int | None, typer.Option(hidden=True, help="A listening socket that is inherited.")]
 Proxies = Annotated[
     str | None,
     typer.Option(
@@ -66,7 +67,8 @@ def up(trusted_proxies: Proxies = None) -> None:
     servers = embedded_servers(settings)
     with servers or nullcontext():
         environment = started_environment(settings, servers)
-        with closing(listen(settings.postroom_host, settings.postroom_port)) as listener:
+        with ExitStack() as sockets:
+            listener = sockets.enter_context(listen(settings.postroom_host, settings.postroom_port))
             api_arguments = ["api", f"--listener={listener.fileno()}"]
             if trusted_proxies is not None:
                 api_arguments.append(f"--trusted-proxies={trusted_proxies}")
@@ -75,8 +77,22 @@ def up(trusted_proxies: Proxies = None) -> None:
                 Role("worker", ["worker"]),
                 Role("watch", ["watch"]),
             ]
-            asyncio.run(_stand_up(environment, Supervisor(roles, mend_servers=mended(servers))))
+            seen = [_with_metrics(settings, role, sockets) for role in roles]
+            asyncio.run(_stand_up(environment, Supervisor(seen, mend_servers=mended(servers))))
     print_line("Postroom has stopped.")
+
+
+def _with_metrics(settings: Settings, role: Role, sockets: ExitStack) -> Role:
+    """The role with the socket that it answers Prometheus on, where the settings want one."""
+    listener = listen_for_metrics(settings, role=role.name)
+    if listener is None:
+        return role
+    sockets.enter_context(listener)
+    return Role(
+        role.name,
+        [*role.arguments, f"--metrics-listener={listener.fileno()}"],
+        descriptors=[*role.descriptors, listener.fileno()],
+    )
 
 
 async def _stand_up(environment: Environment, supervisor: Supervisor) -> None:
@@ -86,7 +102,8 @@ async def _stand_up(environment: Environment, supervisor: Supervisor) -> None:
 
 @app.command()
 def api(
-    listener: Annotated[int | None, typer.Option(hidden=True, help="A listening socket that is inherited.")] = None,
+    listener: Inherited = None,
+    metrics_listener: Inherited = None,
     trusted_proxies: Proxies = None,
     parent: Parent = None,
 ) -> None:
@@ -95,32 +112,38 @@ def api(
     # Here, since the other commands do without a schema and a web server.
     from gql.schema.root import schema  # noqa: PLC0415
     from server.app import create_app  # noqa: PLC0415
+    from server.metrics import measured  # noqa: PLC0415
     from server.serving import serve  # noqa: PLC0415
 
     settings = environment.settings
     opened = (
         listen(settings.postroom_host, settings.postroom_port) if listener is None else socket.socket(fileno=listener)
     )
-    with closing(opened):
-        serve(create_app(settings, schema, environment.deps), opened, trusted_proxies=trusted_proxies)
+    with closing(opened), _metrics_socket(settings, metrics_listener) as seen_at:
+        app = create_app(settings, schema, lambda: measured(environment.deps(), seen_at, role="api"))
+        serve(app, opened, trusted_proxies=trusted_proxies)
 
 
 @app.command()
-def worker(parent: Parent = None) -> None:
+def worker(metrics_listener: Inherited = None, parent: Parent = None) -> None:
     """Run jobs: syncs, imports, upkeep."""
     environment = _role(parent)
-    from workers.worker import work  # noqa: PLC0415 - the other commands do without it
+    from server.metrics import measured  # noqa: PLC0415 - the other commands do without them
+    from workers.worker import work  # noqa: PLC0415
 
-    asyncio.run(work(environment.deps(), environment.redis_url))
+    with _metrics_socket(environment.settings, metrics_listener) as seen_at:
+        asyncio.run(work(measured(environment.deps(), seen_at, role="worker"), environment.redis_url))
 
 
 @app.command()
-def watch(parent: Parent = None) -> None:
+def watch(metrics_listener: Inherited = None, parent: Parent = None) -> None:
     """Listen at the mail servers for new mail."""
     environment = _role(parent)
-    from workers.watch import watch as keep_watch  # noqa: PLC0415 - the other commands do without it
+    from server.metrics import measured  # noqa: PLC0415 - the other commands do without them
+    from workers.watch import watch as keep_watch  # noqa: PLC0415
 
-    asyncio.run(keep_watch(environment.deps()))
+    with _metrics_socket(environment.settings, metrics_listener) as seen_at:
+        asyncio.run(keep_watch(measured(environment.deps(), seen_at, role="watch")))
 
 
 @app.command()
@@ -203,6 +226,12 @@ def _role(parent: int | None) -> Environment:
         die_with(parent)
     configure_logging()
     return running_environment()
+
+
+def _metrics_socket(settings: Settings, inherited: int | None) -> AbstractContextManager[socket.socket | None]:
+    """Where this process answers Prometheus, if anywhere; closed on exit."""
+    opened = listen_for_metrics(settings) if inherited is None else socket.socket(fileno=inherited)
+    return nullcontext() if opened is None else closing(opened)
 
 
 def _with_deps(environment: Environment, act: Callable[[Deps], Awaitable[Result]]) -> Result:

@@ -11,7 +11,6 @@ import asyncpg
 import orjson
 import structlog
 from cross_web import AsyncHTTPRequestAdapter, HTTPException
-from prometheus_client import Counter, Histogram
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HTTPRequest
 from starlette.responses import HTMLResponse, Response
@@ -30,6 +29,7 @@ from strawberry.types.unset import UNSET, UnsetType
 
 from domain.errors import NotAuthenticated
 from gql.context import Request
+from infra.metrics import REQUEST_SECONDS, REQUESTS
 from server import explorer
 from server.auth import Authenticator, bearer_token
 from server.sockets import SocketAdapter, SocketHandler, SocketRequest
@@ -37,9 +37,6 @@ from services.deps import Deps
 from services.stream import EventStream
 
 log = structlog.get_logger()
-
-REQUESTS = Counter("postroom_graphql_requests", "Requests to /graphql over HTTP.", ["status"])
-REQUEST_SECONDS = Histogram("postroom_graphql_request_seconds", "How long answers over HTTP took.")
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"

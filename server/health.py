@@ -1,9 +1,8 @@
-"""Is this process alive, can it serve, and what does it measure?"""
+"""Is this process alive, and can it serve?"""
 
 import asyncio
 
 import asyncpg
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -23,11 +22,6 @@ async def ready(deps: Deps, _request: Request) -> Response:
     parts = {"database": await database_state(deps), "redis": "ok" if deps.bus.is_connected else "unreachable"}
     is_ready = all(state == "ok" for state in parts.values())
     return JSONResponse({"status": "ok" if is_ready else "unavailable", **parts}, status_code=200 if is_ready else 503)
-
-
-async def metrics(_request: Request) -> Response:
-    """What Prometheus asks for."""
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
 async def database_state(deps: Deps) -> str:

@@ -11,7 +11,6 @@ from typing import Any, cast
 
 import orjson
 import structlog
-from prometheus_client import Gauge
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 from strawberry.asgi import ASGIWebSocketAdapter
 from strawberry.http.exceptions import WebSocketDisconnected
@@ -27,11 +26,10 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from domain import clock
 from domain.errors import NotAuthenticated
 from gql.context import Request
+from infra.metrics import SLOW_READERS, SOCKETS_OPEN
 from server.auth import Authenticator, Identity, bearer_token
 
 log = structlog.get_logger()
-
-SOCKETS_OPEN = Gauge("postroom_sockets_open", "WebSockets that are open now.")
 
 SEND_DEADLINE_S = 20.0
 """How long a client may leave its end of the connection unread."""
@@ -144,6 +142,7 @@ class PatientProtocol(WebSocketsSansIOProtocol):
                 await self.writable.wait()
         except TimeoutError:
             # A close would wait behind all that is unread, for ever.
+            SLOW_READERS.labels(where="socket").inc()
             self.transport.abort()
             raise ClientDisconnected from None
         await super().send(message)

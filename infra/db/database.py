@@ -3,14 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import asyncpg
 from tortoise import Tortoise
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.connection import get_connection
 
-from infra.db.engine import ACQUIRE_TIMEOUT_S, PostgresClient
+from infra.db.engine import PostgresClient, free_connection
+from infra.db.tally import Statement
 
 
 class Statements:
@@ -25,19 +26,22 @@ class Statements:
     async def fetch(self, sql: str, *values: Any) -> list[asyncpg.Record]:
         async with self._lock:
             self.count += 1
-            rows: list[asyncpg.Record] = await self._connection.fetch(sql, *values)
+            with Statement():
+                rows: list[asyncpg.Record] = await self._connection.fetch(sql, *values)
             return rows
 
     async def fetch_row(self, sql: str, *values: Any) -> asyncpg.Record | None:
         async with self._lock:
             self.count += 1
-            return await self._connection.fetchrow(sql, *values)
+            with Statement():
+                return await self._connection.fetchrow(sql, *values)
 
     async def fetch_value(self, sql: str, *values: Any) -> Any:
         """The first column of the first row; None where there is no row."""
         async with self._lock:
             self.count += 1
-            return await self._connection.fetchval(sql, *values)
+            with Statement():
+                return await self._connection.fetchval(sql, *values)
 
 
 class Snapshot(Statements):
@@ -56,7 +60,8 @@ class Transaction(Statements):
         """Runs a statement; the number of rows it touched."""
         async with self._lock:
             self.count += 1
-            status: str = await self._connection.execute(sql, *values)
+            with Statement():
+                status: str = await self._connection.execute(sql, *values)
         last = status.rpartition(" ")[2]
         return int(last) if last.isdigit() else 0
 
@@ -64,7 +69,8 @@ class Transaction(Statements):
         """COPY: the fastest way in, for rows that cannot conflict."""
         async with self._lock:
             self.count += 1
-            await self._connection.copy_records_to_table(table, records=rows, columns=columns)
+            with Statement():
+                await self._connection.copy_records_to_table(table, records=rows, columns=columns)
 
 
 def tortoise_config(dsn: str, models: str, *, pool_size: int = 1) -> dict[str, Any]:
@@ -85,6 +91,14 @@ def tortoise_config(dsn: str, models: str, *, pool_size: int = 1) -> dict[str, A
         "use_tz": True,
         "timezone": "UTC",
     }
+
+
+class PoolUse(NamedTuple):
+    """Connections that are in use, that are free, and that there may be at most."""
+
+    used: int
+    free: int
+    limit: int
 
 
 class Database:
@@ -128,13 +142,20 @@ class Database:
                 await client.execute_script("SET LOCAL synchronous_commit = off")
             yield Transaction(client, client._connection)  # noqa: SLF001
 
+    def pool_use(self) -> PoolUse:
+        """How many connections there are, and how many of them are free."""
+        pool = self._client._pool  # noqa: SLF001 - the engine is ours
+        if pool is None:
+            return PoolUse(0, 0, 0)
+        return PoolUse(pool.get_size() - pool.get_idle_size(), pool.get_idle_size(), pool.get_max_size())
+
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Snapshot]:
         pool = self._client._pool  # noqa: SLF001 - the engine is ours
         if pool is None:
             raise RuntimeError("the database is closed")
         async with (
-            pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection,
+            free_connection(pool) as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             yield Snapshot(connection)

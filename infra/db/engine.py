@@ -5,6 +5,8 @@ connection has a deadline; JSON arrives decoded; and releasing a connection cost
 this project makes is `SET LOCAL`.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -12,6 +14,8 @@ import orjson
 from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
 from tortoise.backends.base.client import TransactionalDBClient, TransactionContext, TransactionContextPooled
 from tortoise.connection import get_connections
+
+from infra.metrics import POOL_WAIT_SECONDS
 
 ACQUIRE_TIMEOUT_S = 10
 """How long a statement waits for a free connection before the request fails."""
@@ -51,7 +55,8 @@ class _PooledTransaction(TransactionContextPooled):
     async def __aenter__(self) -> TransactionalDBClient:
         await self.ensure_connection()
         pool = self.client._parent._pool  # noqa: SLF001 - as the class it extends does
-        connection = await pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+        with POOL_WAIT_SECONDS.time():
+            connection = await pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
         self.client._connection = connection  # noqa: SLF001 - as above
         self.token = get_connections().set(self.connection_name, self.client)
         try:
@@ -61,6 +66,21 @@ class _PooledTransaction(TransactionContextPooled):
             await pool.release(connection)
             raise
         return self.client
+
+
+@asynccontextmanager
+async def free_connection(pool: asyncpg.Pool) -> AsyncIterator[asyncpg.Connection]:
+    """A connection of the pool, as soon as one is free.
+
+    Raises:
+        TimeoutError: none was within ACQUIRE_TIMEOUT_S.
+    """
+    with POOL_WAIT_SECONDS.time():
+        connection = await pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+    try:
+        yield connection
+    finally:
+        await pool.release(connection)
 
 
 class PostgresClient(AsyncpgDBClient):
