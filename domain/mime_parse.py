@@ -14,9 +14,10 @@ from domain.mime.bounces import read_bounce
 from domain.mime.dates import credible_date, read_date
 from domain.mime.enclosures import open_enclosures
 from domain.mime.encoded_words import decode_header
+from domain.mime.header_block import read_headers
 from domain.mime.kinds import read_kind
 from domain.mime.message_ids import read_in_reply_to, read_message_id, read_references
-from domain.mime.structure import read_headers, read_structure
+from domain.mime.structure import read_structure
 from domain.quoting import reply_text
 
 __all__ = ["Envelope", "credible_date", "parse", "read_envelope"]

@@ -12,7 +12,8 @@ from domain.mail import AttachmentPart
 from domain.mime import charsets
 from domain.mime.encoded_words import decode_header
 from domain.mime.file_names import safe_file_name
-from domain.mime.structure import Part, read_headers
+from domain.mime.header_block import read_headers
+from domain.mime.structure import Part
 
 _TEXT_CHARACTERS = 2_000_000
 """A million words: longer bodies are logs, and are cut in `text`, not in the source."""

@@ -17,8 +17,9 @@ from domain.mime import charsets
 from domain.mime.address_lists import read_addresses
 from domain.mime.bounce_reasons import HARD, judge
 from domain.mime.encoded_words import decode_header
+from domain.mime.header_block import read_headers
 from domain.mime.message_ids import read_message_id, read_references
-from domain.mime.structure import Part, read_headers
+from domain.mime.structure import Part
 
 _LOOKED_AT = 64 * 1024
 _HEADER_LENGTH = 1000

@@ -8,33 +8,24 @@ takes it more than linear time.
 Source: RFC 2045, RFC 2046, RFC 5322.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from domain.mime.header_block import Headers, end_of_line, read_header_block
 from domain.mime.parameters import ParameterisedValue, read_parameterised
 from domain.mime.transfer import undo_transfer_encoding
 
 MESSAGE_BYTES = 64 * 1024 * 1024
 """Beyond the largest that the big providers deliver unencoded (50 MB, November 2026)."""
-_HEADER_BLOCK_BYTES = 1024 * 1024
-_HEADERS_PER_PART = 1000
 _PARTS = 1000
 _DEPTH = 24
-_BROKEN_LINES = 3
-_UNFOLDED_LINES = 40
-"""So many lines a header may have that lost the white space before its continuations; long signatures have."""
 _LOOKED_AT_BYTES = 200
 _NOTE_FOR_OLD_READERS = b"MIME"
 """What stands before the parts names what the reader's program does not know, in any language."""
 _BOUNDARY_LENGTH = 256
 """RFC 2046 allows 70; longer ones are seen."""
 
-_HEADER_LINE = re.compile(rb"([!-9;-~]{1,200})[ \t]*:")
-_USUAL_HEADER = re.compile(
-    rb"(?:from|to|subject|date|message-id|received|mime-version|content-type)[ \t]*:", re.IGNORECASE
-)
 _LINE_FEED, _CARRIAGE_RETURN = b"\n\r"
 
 
@@ -69,7 +60,7 @@ class Part:
         parts: a multipart's children.
     """
 
-    headers: tuple[tuple[str, bytes], ...]
+    headers: Headers
     body: bytes
     parts: tuple["Part", ...] = ()
     default_type: str = "text/plain"
@@ -114,14 +105,8 @@ def read_structure(raw: bytes) -> tuple[Part, tuple[str, ...]]:
     return root, tuple(sorted(budget.defects))
 
 
-def read_headers(raw: bytes) -> tuple[tuple[str, bytes], ...]:
-    """The header block at the start of `raw`: lower-case names and values as sent. Never raises."""
-    headers, _ = _read_header_block(_Section(raw, 0, len(raw)), _Budget())
-    return headers
-
-
 def _read_part(section: _Section, budget: _Budget, *, depth: int, default_type: str) -> Part:
-    headers, body_start = _read_header_block(section, budget)
+    headers, body_start = read_header_block(section.raw, section.start, section.end, budget.defects)
     body = _Section(section.raw, body_start, section.end)
     children: tuple[Part, ...] = ()
     content_type = _content_type(headers, default_type)
@@ -155,7 +140,7 @@ def _read_children(
     return tuple(children)
 
 
-def _part_without_boundary(headers: tuple[tuple[str, bytes], ...], body: _Section, boundary: bytes) -> Part | None:
+def _part_without_boundary(headers: Headers, body: _Section, boundary: bytes) -> Part | None:
     """The first part where the line before it is missing: then its headers stand among those of the whole."""
     types = (value for name, value in headers if name == "content-type")
     own = next((value for value in types if not read_parameterised(value).value.startswith("multipart/")), None)
@@ -201,7 +186,7 @@ def _is_multipart_with(boundary: bytes, section: _Section) -> bool:
     """Whether the headers between two boundary lines announce parts that are between such lines too."""
     if section.raw.find(boundary, section.start, section.end) < 0:
         return False
-    headers, _ = _read_header_block(section, _Budget())
+    headers, _ = read_header_block(section.raw, section.start, section.end, set())
     content_type = _content_type(headers, "text/plain")
     return (
         content_type.value.startswith("multipart/") and content_type.parameters.get("boundary", "").encode() == boundary
@@ -213,7 +198,7 @@ def _boundary_lines(body: _Section, delimiter: bytes) -> Iterator[tuple[int, int
     position = _next_delimiter(body, delimiter, body.start)
     while position is not None:
         after = position + len(delimiter)
-        line_end = _end_of_line(body.raw, after, body.end)
+        line_end = end_of_line(body.raw, after, body.end)
         rest = body.raw[after : min(line_end, after + _LOOKED_AT_BYTES)].strip(b" \t\r\n")
         if rest in {b"", b"--"}:
             yield position, line_end, rest == b"--"
@@ -237,78 +222,7 @@ def _before_line_end(raw: bytes, start: int, end: int) -> int:
     return max(end, start)
 
 
-def _read_header_block(section: _Section, budget: _Budget) -> tuple[tuple[tuple[str, bytes], ...], int]:
-    """The headers, and where the body starts."""
-    raw, position = section.raw, section.start
-    limit = min(section.end, section.start + _HEADER_BLOCK_BYTES)
-    headers: list[tuple[str, bytes]] = []
-    name, value_start = "", 0
-    body_start: int | None = None
-    next_header = 0
-
-    def finish(end: int) -> None:
-        if name and len(headers) < _HEADERS_PER_PART:
-            headers.append((name, raw[value_start:end].strip(b" \t\r\n")))
-
-    while position < limit and body_start is None:
-        line_end = _end_of_line(raw, position, section.end)
-        if _is_empty_line(raw, position):
-            body_start = line_end
-        elif match := _HEADER_LINE.match(raw, position, line_end):
-            finish(position)
-            name, value_start = match[1].decode("ascii").lower(), match.end()
-        elif not (name and raw[position] in b" \t"):
-            finish(position)
-            name = ""
-            if position >= next_header:
-                next_header, body_start = _after_broken_line(section, position, line_end, budget)
-        if body_start is None:
-            position = line_end
-    finish(min(position, limit))
-    if body_start is None and position < section.end:
-        budget.defects.add("headers_too_long")
-        body_start = _after_empty_line(raw, position, section.end)
-    return tuple(headers), section.end if body_start is None else body_start
-
-
-def _after_broken_line(section: _Section, position: int, line_end: int, budget: _Budget) -> tuple[int, int | None]:
-    """Where the headers go on after a bad line, and where the body starts if they end without an empty one."""
-    next_header = _next_header(section.raw, line_end, section.end)
-    if next_header is None:
-        budget.defects.add("header_end_missing")
-        return 0, position
-    if position > section.start:
-        budget.defects.add("header_malformed")
-    return next_header, None
-
-
-def _end_of_line(raw: bytes, position: int, end: int) -> int:
-    line_feed = raw.find(b"\n", position, end)
-    return end if line_feed < 0 else line_feed + 1
-
-
-def _is_empty_line(raw: bytes, position: int) -> bool:
-    return raw.startswith((b"\n", b"\r\n"), position)
-
-
-def _next_header(raw: bytes, position: int, end: int) -> int | None:
-    """Where a header follows soon, or a usual one a little later: then the line before is not the body's first."""
-    for count in range(_UNFOLDED_LINES):
-        if position >= end or _is_empty_line(raw, position):
-            return None
-        header = _HEADER_LINE if count < _BROKEN_LINES else _USUAL_HEADER
-        if header.match(raw, position, end) and raw[position : position + 4].lower() != b"http":
-            return position
-        position = _end_of_line(raw, position, end)
-    return None
-
-
-def _after_empty_line(raw: bytes, position: int, end: int) -> int:
-    ends = [found + len(gap) for gap in (b"\n\n", b"\n\r\n") if (found := raw.find(gap, position - 1, end)) >= 0]
-    return min(ends, default=end)
-
-
-def _content_type(headers: tuple[tuple[str, bytes], ...], default_type: str) -> ParameterisedValue:
+def _content_type(headers: Headers, default_type: str) -> ParameterisedValue:
     """Of several the first that announces parts, else the first."""
     found = [read_parameterised(value) for header, value in headers if header == "content-type"]
     if not found:
