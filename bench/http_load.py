@@ -10,12 +10,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import cast
 
 import orjson
 import uvloop
 
 from domain import clock
 
+PATIENCE_S = 30.0
 _LENGTH = b"content-length: "
 _END = b"\r\n\r\n"
 
@@ -61,7 +63,13 @@ async def under(load: Load) -> Answered:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
-    printed, _ = await process.communicate(orjson.dumps(described))
+    try:
+        async with asyncio.timeout(load.seconds + PATIENCE_S):
+            printed, _ = await process.communicate(orjson.dumps(described))
+    except BaseException:
+        process.kill()
+        await process.wait()
+        raise
     if process.returncode:
         raise RuntimeError("the load ended with an error")
     return Answered(**orjson.loads(printed))
@@ -81,8 +89,7 @@ class _Connection(asyncio.Protocol):
         self._is_stopping = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one by its methods alone
         self._ask()
 
     def data_received(self, data: bytes) -> None:
