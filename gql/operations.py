@@ -40,6 +40,14 @@ def _problems(schema: GraphQLSchema, query: str) -> tuple[GraphQLError, ...]:
     return tuple(validate_document(schema, _parsed(query), tuple(specified_rules)))
 
 
+def known_document(schema: GraphQLSchema, query: str) -> DocumentNode | None:
+    """The document, parsed and validated once; None where it cannot be executed."""
+    try:
+        return None if _problems(schema, query) else _parsed(query)
+    except GraphQLError:
+        return None
+
+
 class OperationScope(SchemaExtension):
     """Gives each operation a context of its own, and ends its snapshot; on a subscription, that of each event."""
 
