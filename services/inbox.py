@@ -12,7 +12,16 @@ from services.gate import READABLE_THREAD, seen_candidate
 from services.paging import EMPTY, Page, Row, Slice, cut, window
 from services.reading import Reader
 from services.search_pages import found_page
-from services.thread_lists import COLUMNS, EVERYTHING, UNREAD, ThreadFilter, narrowing, searching, values_of
+from services.thread_lists import (
+    COLUMNS,
+    EVERYTHING,
+    READS_SINCE,
+    UNREAD,
+    ThreadFilter,
+    narrowing,
+    searching,
+    values_of,
+)
 
 UNREAD_LIMIT = 100
 """Unread threads are counted no further."""
@@ -98,14 +107,14 @@ async def threads_by_id(reader: Reader, thread_ids: Sequence[UUID]) -> dict[UUID
 
 
 async def unread_thread_count(reader: Reader) -> int:
-    """How many threads are unread to the viewer, counted to 100."""
+    """How many threads are unread to the viewer, counted to 100: `UNREAD` for all threads at once."""
     if not reader.viewer.principals:
         return 0
     count: int = await reader.db.fetch_value(
         f"""
         SELECT count(*) FROM (
-          SELECT 1 FROM thread t
-           WHERE {READABLE_THREAD} AND {UNREAD}
+          SELECT 1 FROM thread t LEFT JOIN thread_read r ON r.user_id = $3 AND r.thread_id = t.id
+           WHERE {READABLE_THREAD} AND t.last_live_inbound_at > coalesce(r.read_until, {READS_SINCE})
            LIMIT {UNREAD_LIMIT}) unread
         """,
         *values_of(reader).all[:3],

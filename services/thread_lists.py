@@ -13,10 +13,11 @@ from services.paging import Values
 from services.reading import Reader
 from services.search import holds
 
+READS_SINCE = "(SELECT u.reads_since FROM user_account u WHERE u.id = $3)"
+"""From when on mail can be unread to the viewer ($3)."""
 UNREAD = (
     "t.last_live_inbound_at > coalesce("
-    "(SELECT r.read_until FROM thread_read r WHERE r.user_id = $3 AND r.thread_id = t.id), "
-    "(SELECT u.reads_since FROM user_account u WHERE u.id = $3))"
+    f"(SELECT r.read_until FROM thread_read r WHERE r.user_id = $3 AND r.thread_id = t.id), {READS_SINCE})"
 )
 """Of a thread `t`: something live has come since the viewer ($3) last opened it."""
 
