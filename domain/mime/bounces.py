@@ -67,7 +67,7 @@ _REPORT_TYPES = frozenset({"message/delivery-status", "message/global-delivery-s
 _RETURNED_TYPES = frozenset(
     {"message/rfc822", "message/global", "message/global-headers", "text/rfc822-headers", "message/partial"}
 )
-_HOTMAIL_COMPLAINT = "complaint about message from "
+_COMPLAINTS_OF_HOTMAIL = "staff@hotmail.com"
 _COMPLAINANT = {"message/feedback-report": "original-rcpt-to", "message/rfc822": "x-hmxmroriginalrecipient"}
 """Hotmail sends no report in the standard form, but the message with a header put in."""
 _ARRIVED = frozenset({"delivered", "relayed", "expanded"})
@@ -119,6 +119,8 @@ def may_be_report(fields: Mapping[str, str]) -> bool:
     if "multipart/report" in content_type:
         return not any(other in content_type for other in _OTHER_REPORTS)
     sender = fields.get("from", "")
+    if _COMPLAINTS_OF_HOTMAIL in sender:
+        return True
     if _DAEMONS.search(decode_header(sender[:_HEADER_LENGTH].encode()) if "=?" in sender else sender):
         return True
     has_null_return_path = fields.get("return-path", "").replace(" ", "") == "<>"
@@ -161,7 +163,7 @@ def _is_bounce(root: Part, leaves: tuple[Part, ...]) -> bool:
 def _is_complaint(root: Part, leaves: tuple[Part, ...]) -> bool:
     if root.type.value == "multipart/report":
         return root.type.parameters.get("report-type", "").lower() == "feedback-report"
-    return _header(root, "subject").strip().startswith(_HOTMAIL_COMPLAINT) and bool(_complainant(leaves))
+    return _COMPLAINTS_OF_HOTMAIL in _header(root, "from") and bool(_complainant(leaves))
 
 
 def _complaint(leaves: tuple[Part, ...]) -> DeliveryFailure:
