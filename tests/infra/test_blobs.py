@@ -35,6 +35,22 @@ async def test_content_comes_back_whole_and_in_pieces(blobs: Blobs, content: byt
     assert b"".join([piece async for piece in blobs.stream(key)]) == content
 
 
+async def test_many_are_put_at_once_and_each_comes_back(blobs: Blobs) -> None:
+    contents = {blob_key(_ORGANISATION, raw): raw for raw in (b"", *(b"x" * size for size in range(1, 30)), _LARGE)}
+    await blobs.put_many(contents)
+    await blobs.put_many({})
+
+    assert {key: await blobs.get(key) for key in contents} == contents
+
+
+async def test_many_that_cannot_be_put_are_told_without_their_keys(tmp_path: Path) -> None:
+    blobs = open_blobs(None, tmp_path)
+    (tmp_path / "blobs" / "o").write_text("in the way")
+    with pytest.raises(BlobStoreUnavailable) as caught:
+        await blobs.put_many({f"o/aa/{number}": b"x" for number in range(20)})
+    assert "o/aa" not in caught.value.message
+
+
 async def test_what_is_not_there_is_told(blobs: Blobs) -> None:
     with pytest.raises(BlobMissing):
         await blobs.get("a/b/c")

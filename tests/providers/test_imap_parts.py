@@ -16,7 +16,7 @@ from providers.imap.criteria import address_batches, any_of
 from providers.imap.cursor import FolderState, IMAPCursor
 from providers.imap.failures import ProtocolViolation
 from providers.imap.fetched import UNKNOWN_DATE, read_fetch, read_internal_date
-from providers.imap.headers import find_addresses, read_header_fields
+from providers.imap.headers import HeaderReader, find_addresses, read_header_fields
 from providers.imap.ranges import UIDRanges
 from providers.imap.wire import ResponseReader, parse
 from tests.support.mail_files import corpus_files
@@ -129,6 +129,7 @@ def test_internal_dates_of_any_zone_become_utc(at: datetime) -> None:
 @example(b"31-Feb-2024 10:00:00 +0000")
 @example(b"01-Jan-0001 00:00:00 +1400")
 @example(b"01-Jan-2024 00:00:00 +9999")
+@example(b"1 -Jan-2024 10:00:00 +0000")
 def test_any_other_date_is_unknown(text: bytes) -> None:
     assert read_internal_date(text) == UNKNOWN_DATE
 
@@ -227,6 +228,26 @@ def test_every_report_that_can_be_read_is_told_by_its_headers() -> None:
         if path.suffix == ".eml" and parse_message(raw).bounce is not None:
             head = raw.replace(b"\r\n", b"\n").lstrip().partition(b"\n\n")[0]
             assert read_header_fields(head).may_be_report, path.name
+
+
+@given(
+    st.lists(
+        st.builds(
+            "From: {}{}\r\nTo: {}\r\nContent-Type: {}; boundary={}\r\nReturn-Path: {}\r\nAuto-Submitted: {}\r\n".format,
+            display_names,
+            st.sampled_from(["<ana@mail.example>", "<bo@mail.example>", "MAILER-DAEMON@x"]),
+            st.sampled_from(["rita@acme.example", "rita@acme.example, Bo <bo@mail.example>", "x" * 600 + "@x.example"]),
+            st.sampled_from(["text/plain", "multipart/report", "multipart/report; report-type=tlsrpt"]),
+            st.integers(0, 9),
+            st.sampled_from(["<>", "<ana@mail.example>"]),
+            st.sampled_from(["no", "auto-replied"]),
+        ),
+        max_size=8,
+    )
+)
+def test_what_a_reader_remembers_is_what_it_would_read_afresh(blocks: list[str]) -> None:
+    reader = HeaderReader()
+    assert [reader.read(block.encode()) for block in blocks] == [read_header_fields(block.encode()) for block in blocks]
 
 
 def test_ids_are_read_from_folded_and_broken_fields() -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from demo.mailserver import MailSandbox
@@ -46,6 +47,28 @@ async def test_a_store_of_files_that_is_gone_costs_no_attempt_and_the_mailbox_is
     elsewhere.rename(store)
     await run_mailbox(office.deps, mailbox)
     assert len(await office.rows("SELECT id FROM message")) == 3
+
+
+async def test_a_batch_that_the_database_refuses_costs_neither_it_nor_the_one_read_meanwhile_an_attempt(
+    office: Office, recruiter: Viewer, mail_server: MailSandbox, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.hydration.BATCH_MESSAGES", 2)
+    await office.candidate(CANDIDATE)
+    for number in range(7):
+        mail_server.deliver(address, letter(CANDIDATE, address, f"Letter {number}"), received_at=days_ago(3))
+    mailbox = await office.connect(recruiter, address, mail_server)
+    async with office.deps.db.transaction() as tx:
+        await tx.execute("ALTER TABLE message ADD CONSTRAINT refused CHECK (subject = 'nothing')")
+    with pytest.raises(asyncpg.CheckViolationError):
+        await run_mailbox(office.deps, mailbox)
+    entries = await office.rows("SELECT attempts, failures, quarantine_reason FROM ledger_entry")
+    assert entries == [{"attempts": 0, "failures": 0, "quarantine_reason": None}] * 7
+    async with office.deps.db.transaction() as tx:
+        await tx.execute("ALTER TABLE message DROP CONSTRAINT refused")
+        await tx.execute("UPDATE mailbox SET lease_until = now()")  # what twenty seconds of waiting would do
+    await run_mailbox(office.deps, mailbox)
+    assert len(await office.rows("SELECT id FROM message")) == 7
+    assert await office.rows("SELECT id FROM ledger_entry") == []
 
 
 async def test_credentials_that_cannot_be_opened_are_that_mailboxs_problem_and_nobody_elses(
