@@ -6,8 +6,8 @@ import structlog
 from graphql import GraphQLError
 from strawberry.schema.exceptions import CannotGetOperationTypeError
 
-from domain import clock
 from domain.errors import AppError, BadInput, Forbidden, NotAuthenticated
+from infra.logs import begin_request, current_request
 from services.sharing import StreamLagged
 
 log = structlog.get_logger()
@@ -23,7 +23,6 @@ _CODES: dict[type[AppError], str] = {
 }
 _TOO_MANY_TOKENS = "Parsing aborted"
 """What the parser says when it gives up on a long document; it has no code for it."""
-_REFERENCE_BYTES = 6
 
 
 def translated(errors: Sequence[GraphQLError]) -> list[GraphQLError]:
@@ -62,7 +61,7 @@ def _told(error: GraphQLError, message: str, code: str) -> GraphQLError:
 
 def _masked(error: GraphQLError, cause: Exception) -> GraphQLError:
     """Neither the client nor the log is shown what was asked: queries and values hold people's data."""
-    reference = clock.random_bytes(_REFERENCE_BYTES).hex()
+    reference = current_request() or begin_request()
     field = ".".join(str(step) for step in error.path or () if isinstance(step, str))
     log.error("operation_failed", reference=reference, field=field, error=type(cause).__name__, exc_info=cause)
     told = _told(error, "Something went wrong on our side.", "INTERNAL")

@@ -30,7 +30,9 @@ from redis.exceptions import RedisError
 from domain import clock
 from domain.errors import AppError, Retry
 from infra.bus import Bus
+from infra.db.tally import begin_tally
 from infra.metrics import JOB_SECONDS
+from infra.tracing import span
 
 log = structlog.get_logger()
 
@@ -339,9 +341,13 @@ def _supervised(name: str, run: JobFunction, timeout_s: float, max_tries: int) -
 
 @contextmanager
 def _timed(name: str) -> Iterator[None]:
-    started, outcome = clock.monotonic(), "failed"
+    started, outcome, tally = clock.monotonic(), "failed", begin_tally()
     try:
-        yield
+        with span(f"job {name}") as around:
+            try:
+                yield
+            finally:
+                around.tell(statements=tally.statements, statements_ms=round(tally.seconds * 1000, 3))
         outcome = "ok"
     except asyncio.CancelledError:
         outcome = "cancelled"

@@ -18,6 +18,7 @@ from uuid import UUID
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from domain import clock
 from domain.errors import AppError
 
 PERMITTED_FIELDS = frozenset(
@@ -36,6 +37,7 @@ _OWN_FIELDS = frozenset(
 )
 _CODE_LIKE = re.compile(r"[A-Za-z0-9_.:/+-]{1,100}")
 _FRAMES_KEPT = 30
+_REQUEST_ID_BYTES = 6
 _TELLS_OF_ITSELF = frozenset({"uvicorn.error"})  # its start and stop, in fixed words
 _QUIET = ("arq", "arq.worker", "httpx", "httpcore", "aioimaplib", "aioimaplib.aioimaplib", "uvicorn.access")
 
@@ -73,6 +75,19 @@ def configure_logging(*, level: str = "INFO", stream: TextIO | None = None) -> N
     root.setLevel(level)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def begin_request() -> str:
+    """A new request id, which all that this task logs from now on carries."""
+    request_id = clock.random_bytes(_REQUEST_ID_BYTES).hex()
+    structlog.contextvars.bind_contextvars(request_id=request_id)
+    return request_id
+
+
+def current_request() -> str | None:
+    """The id of the request that this task works for; None where it works for none."""
+    request_id: str | None = structlog.contextvars.get_contextvars().get("request_id")
+    return request_id
 
 
 def drop_unpermitted(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

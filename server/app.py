@@ -21,6 +21,7 @@ from server.auth import Authenticator
 from server.files import serve_file
 from server.graphql import Endpoint
 from server.health import health, ready
+from server.request_ids import HEADER, RequestIds
 from services.deps import Deps
 from services.stream import EventStream
 
@@ -48,13 +49,15 @@ def create_app(settings: Settings, schema: BaseSchema, open_deps: OpenDeps) -> S
         lifespan=lifespan,
         max_body_size=LARGEST_BODY_BYTES,
         middleware=[
+            Middleware(RequestIds),
             Middleware(
                 CORSMiddleware,
                 allow_origins=origins,
                 allow_methods=["GET", "POST"],
                 allow_headers=["authorization", "content-type"],
+                expose_headers=[HEADER],
                 max_age=3600,
-            )
+            ),
         ],
         routes=[
             Route("/graphql", endpoint),

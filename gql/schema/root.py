@@ -19,6 +19,7 @@ from strawberry.types.execution import ExecutionContext
 
 from gql.errors import translated
 from gql.execution import CompiledExecutor
+from gql.observed import ObservedOperations
 from gql.operations import KnownDocuments, OperationScope
 from gql.resolvers import changing, following, reading
 from gql.schema.events import (
@@ -208,7 +209,7 @@ def build_schema() -> PostroomSchema:
         mutation=Mutation,
         subscription=Subscription,
         types=shown,
-        extensions=[OperationScope, KnownDocuments],
+        extensions=[ObservedOperations, OperationScope, KnownDocuments],
         execution_context_class=CompiledExecutor,
         config=StrawberryConfig(disable_field_suggestions=True, scalar_map=SCALARS),
     )
