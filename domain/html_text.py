@@ -20,7 +20,7 @@ def to_text(html: str) -> str:
 
 def bare_words(html: str) -> str:
     """The words of HTML that no parser should be given."""
-    return " ".join(unescape(_ANY_TAG.sub(" ", html)).split())
+    return " ".join(unescape(_ANY_TAG.sub(" ", html)).replace("\0", "").split())
 
 
 class _Writer:

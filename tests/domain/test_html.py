@@ -202,6 +202,12 @@ def test_html_made_to_stall_a_parser_becomes_its_words(html: str) -> None:
     assert "x" in to_text(html)
 
 
+def test_html_that_becomes_its_words_has_no_nul() -> None:
+    html = "<div>" * 300 + "a\0b"
+    assert to_text(html) == "ab"
+    assert "\0" not in sanitise(html)
+
+
 hostile = st.lists(
     st.one_of(
         st.text(max_size=10),
