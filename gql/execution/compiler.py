@@ -25,6 +25,7 @@ from graphql import (
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLSchema,
+    get_named_type,
     is_abstract_type,
     is_introspection_type,
     is_leaf_type,
@@ -37,6 +38,7 @@ from graphql.pyutils import Path
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
+from gql.execution.at_hand import AT_HAND, NOT_READ, AtHand
 from gql.execution.gaps import Boundary, Gap, Gaps, ResolvedField, Surprise
 from gql.execution.leaves import leaf
 
@@ -92,7 +94,13 @@ class _Compiler:
         self._collect = collect
         self._numbers = count(1)
         self._code: list[str] = []
-        self._names: dict[str, Any] = {"Boundary": Boundary, "Gap": Gap, "Path": Path, "Surprise": Surprise}
+        self._names: dict[str, Any] = {
+            "Boundary": Boundary,
+            "Gap": Gap,
+            "NOT_READ": NOT_READ,
+            "Path": Path,
+            "Surprise": Surprise,
+        }
 
     def completion(self, return_type: GraphQLOutputType, details: FieldDetailsList) -> Completion:
         whole = self._value(_nullable(return_type), details)
@@ -192,26 +200,57 @@ class _Compiler:
         definition = self._schema.get_field(parent, field_name)
         if definition is None or any(each.fragment_variable_values or each.defer_usage for each in details):
             raise NotCompiled
-        number = next(self._numbers)
+        variable = f"value_{next(self._numbers)}"
         attribute = _attribute(definition)
-        if attribute is None:
-            self._names[f"field_{number}"] = ResolvedField(name, parent, details)
-            lines.append(f"    gaps.append(Gap(field_{number}, data, source, path, boundary))")
+        if attribute is not None:
+            completed, has_gaps = self._completed(parent, name, definition, details, variable)
+            lines += [f"    {variable} = source.{attribute}", *completed]
+            return variable, has_gaps
+        self._names[f"field_of_{variable}"] = ResolvedField(name, parent, details)
+        gap = f"gaps.append(Gap(field_of_{variable}, data, source, path, boundary))"
+        at_hand = self._at_hand(definition, details)
+        if at_hand is None:
+            lines.append(f"    {gap}")
             return "None", True
+        completed, _ = self._completed(parent, name, definition, details, variable)
+        lines += [
+            f"    {variable} = source.{at_hand}",
+            f"    if {variable} is NOT_READ:",
+            f"        {variable} = None",
+            f"        {gap}",
+            "    else:",
+            *[f"    {line}" for line in completed],
+        ]
+        return variable, True
+
+    def _completed(
+        self, parent: GraphQLObjectType, name: str, definition: GraphQLField, details: FieldDetailsList, variable: str
+    ) -> tuple[list[str], bool]:
+        """What makes of a field's value what is answered, and whether it leaves gaps."""
         value = self._value(_nullable(definition.type), details)
-        variable = f"value_{number}"
-        lines.append(f"    {variable} = source.{attribute}")
-        indent, boundary = "    ", "boundary"
+        at, boundary = f"at_{variable}", "boundary"
         if not is_non_null_type(definition.type):
-            lines.append(f"    if {variable} is not None:")
-            indent, boundary = "        ", f"Boundary(data, {name!r}, at_{number})"
-        lines.append(f"{indent}if {value.refusal.format(v=variable)}: raise Surprise")
+            boundary = f"Boundary(data, {name!r}, {at})"
+        lines = [f"if {value.refusal.format(v=variable)}: raise Surprise"]
         if value.has_gaps:
-            lines.append(f"{indent}at_{number} = Path(path, {name!r}, {parent.name!r})")
-        completed = value.completed.format(v=variable, path=f"at_{number}", boundary=boundary)
-        if completed != variable:
-            lines.append(f"{indent}{variable} = {completed}")
-        return variable, value.has_gaps
+            lines.append(f"{at} = Path(path, {name!r}, {parent.name!r})")
+        lines.append(f"{variable} = {value.completed.format(v=variable, path=at, boundary=boundary)}")
+        if not is_non_null_type(definition.type):
+            lines = [f"if {variable} is not None:", *[f"    {line}" for line in lines]]
+        return [f"    {line}" for line in lines], value.has_gaps
+
+    def _at_hand(self, definition: GraphQLField, details: FieldDetailsList) -> str | None:
+        """The attribute in which a field's value may stand; None where there is none for what is selected."""
+        field = _definition(definition.extensions)
+        found = field.metadata.get(AT_HAND) if isinstance(field, StrawberryField) else None
+        kind = get_named_type(definition.type)
+        if not isinstance(found, AtHand) or definition.args or not isinstance(kind, GraphQLObjectType):
+            return None
+        if found.only is not None:
+            selected = self._collect(kind, details).grouped_field_set.values()
+            if not {each[0].node.name.value for each in selected} <= found.only | {"__typename"}:
+                return None
+        return found.attribute
 
 
 def _nullable(kind: GraphQLOutputType) -> GraphQLOutputType:

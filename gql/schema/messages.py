@@ -1,5 +1,6 @@
 """Messages and their files."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
@@ -11,6 +12,7 @@ from strawberry import enum_value
 from domain.html import render
 from domain.ids import to_global
 from gql.context import Info
+from gql.execution.at_hand import AT_HAND, NOT_READ, AtHand, NotRead
 from gql.schema.bounces import Bounce
 from gql.schema.hiring import Candidate
 from gql.schema.node import Node, PageInfo
@@ -79,6 +81,7 @@ class Message(Node):
     key: strawberry.Private[UUID]
     thread_key: strawberry.Private[UUID]
     has_html: strawberry.Private[bool]
+    files: strawberry.Private[list[Attachment] | NotRead]
     direction: MessageDirection = strawberry.field(description="Which way it went.")
     kind: MessageKind = strawberry.field(description="What sort of message it is.")
     candidates: list[Candidate] = strawberry.field(
@@ -122,7 +125,10 @@ class Message(Node):
         links = _inline_links(info, await self._files(info)) if "cid" in stored else {}
         return render(stored, remote_content=bool(remote_content), cid_url=links.get)
 
-    @strawberry.field(description="The files within the message, those shown in its HTML among them.")
+    @strawberry.field(
+        description="The files within the message, those shown in its HTML among them.",
+        metadata={AT_HAND: AtHand("files")},
+    )
     async def attachments(self, info: Info) -> list[Attachment]:
         return await self._files(info)
 
@@ -135,6 +141,8 @@ class Message(Node):
         return source_url(info.context.deps, info.context.viewer, self.key)
 
     async def _files(self, info: Info) -> list[Attachment]:
+        if not isinstance(self.files, NotRead):
+            return self.files
         return [Attachment.of(row) for row in await info.context.loaders.attachments_of.load(self.key) or ()]
 
     @classmethod
@@ -145,6 +153,7 @@ class Message(Node):
             key=row["id"],
             thread_key=row["thread_id"],
             has_html=row["has_html"],
+            files=NOT_READ,
             direction=MessageDirection(row["direction"]),
             kind=MessageKind(row["kind"]),
             candidates=Candidate.of_summaries(row["candidates"]),
@@ -171,6 +180,7 @@ class Message(Node):
             key=key,
             thread_key=thread_id,
             has_html=False,
+            files=NOT_READ,
             direction=unread,
             kind=unread,
             candidates=unread,
@@ -204,6 +214,13 @@ async def load_message(info: Info, message_id: UUID) -> Message | None:
     """The message, where the viewer reads its thread."""
     row = await info.context.loaders.messages.load(message_id)
     return None if row is None else Message.of(row)
+
+
+async def read_attachments(info: Info, messages: Sequence[Message]) -> None:
+    """Puts their files into these messages, which saves each from asking for its own."""
+    found = await info.context.loaders.attachments_of.load_many([message.key for message in messages])
+    for message, rows in zip(messages, found, strict=True):
+        message.files = [Attachment.of(row) for row in rows or ()]
 
 
 async def load_attachment(info: Info, attachment_id: UUID) -> Attachment | None:

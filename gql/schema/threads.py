@@ -9,16 +9,17 @@ import strawberry
 from domain.ids import to_global
 from domain.search_query import SearchQuery
 from gql.context import Info
+from gql.execution.at_hand import AT_HAND, AtHand
 from gql.pagination import page_of
 from gql.schema.arguments import After, Before, First, Last
 from gql.schema.connections import edges_of
 from gql.schema.enums import ReaderReason, SearchField, ThreadVisibility
 from gql.schema.hiring import Candidate
-from gql.schema.messages import Message, MessageConnection, MessageEdge, load_message
+from gql.schema.messages import Message, MessageConnection, MessageEdge, load_message, read_attachments
 from gql.schema.node import Node, PageInfo
 from gql.schema.organisation import User, load_users
 from gql.schema.people import Participant
-from gql.selections import selects_only
+from gql.selections import selects, selects_only
 from services.paging import Row, Slice
 
 
@@ -70,13 +71,18 @@ class Thread(Node):
     ) -> MessageConnection:
         found = await info.context.loaders.message_page(self.key, page_of(first, after, last, before))
         edges, place = edges_of(found, _message_edge, at="sent_at")
+        if selects(info, "edges", "node", "attachments"):
+            await read_attachments(info, [edge.node for edge in edges])
         return MessageConnection(edges=edges, page_info=place)
 
     # What a list shows of it stands in the thread's own row; only for more is the message read.
-    @strawberry.field(description="Its newest message.")
+    @strawberry.field(
+        description="Its newest message.",
+        metadata={AT_HAND: AtHand("last_message_summary", only=Message.SUMMARISED)},
+    )
     def last_message(self, info: Info) -> Message:
         if selects_only(info, Message.SUMMARISED):
-            return Message.of_summary(self.last, self.key)
+            return self.last_message_summary
         return cast("Message", load_message(info, UUID(self.last["id"])))  # a coroutine, which the executor awaits
 
     @strawberry.field(
@@ -100,6 +106,11 @@ class Thread(Node):
     )
     async def forwarded_from(self, info: Info) -> Annotated["Thread", strawberry.lazy("gql.schema.threads")] | None:
         return await load_thread(info, self.forwarded_from_key)
+
+    @property
+    def last_message_summary(self) -> Message:
+        """The newest message for those who ask for no more than `Message.SUMMARISED`."""
+        return Message.of_summary(self.last, self.key)
 
     @classmethod
     def of(cls, row: Row) -> Self:

@@ -22,9 +22,12 @@ from graphql import (
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
+from gql.execution.at_hand import AT_HAND, NOT_READ
+
 DEFINITION = "strawberry-definition"
 LONGEST_LIST = 3
 NULLS = 0.15
+AT_HAND_OFTEN = 0.5
 _LEAVES: dict[str, Callable[[Random], Any]] = {
     "Boolean": lambda chance: chance.random() < 0.5,
     "DateTime": lambda chance: datetime.fromtimestamp(chance.randrange(2**31), UTC),
@@ -134,11 +137,23 @@ class Answers:
         made = object.__new__(definition.origin)
         for each in dataclasses.fields(definition.origin):
             object.__setattr__(made, each.name, None)
-        for field in kind.fields.values():
+        for name, field in kind.fields.items():
             described: StrawberryField = field.extensions[DEFINITION]
+            at_hand = described.metadata.get(AT_HAND)
             if described.is_basic_field:
                 self._give(made, described.python_name, field)
+            elif at_hand is not None and at_hand.only is None:
+                self._give_at_hand(made, at_hand.attribute, (kind.name, name), field)
         return made
+
+    def _give_at_hand(self, made: Any, attribute: str, named: tuple[str, str], field: GraphQLField) -> None:
+        """The resolver's own answer, or none."""
+        object.__setattr__(made, attribute, NOT_READ)
+        if self._chance.random() < AT_HAND_OFTEN:
+            value = self._value(field.type)
+            object.__setattr__(made, attribute, value)
+            self._sources.append(made)
+            self._known[id(made), *named, "[]"] = None, False, value
 
     def _give(self, made: Any, name: str, field: GraphQLField) -> None:
         if self._chance.random() < self._oddity / 10:
