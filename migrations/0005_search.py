@@ -93,11 +93,12 @@ class Migration(migrations.Migration):
             ],
             ops.RunSQL.noop,
         ),
-        ops.RunPython(index_what_is_there, ops.RunPython.noop),
         ops.RunSQL(
             "CREATE INDEX message_search_vector ON message_search USING gin (vector)",
             "DROP INDEX message_search_vector",
         ),
+        # After the index: to make it of many messages at once would be one statement of minutes.
+        ops.RunPython(index_what_is_there, ops.RunPython.noop),
         # Threads merge and messages are put aside: wherever that is written, the words follow.
         ops.RunSQL(
             """
