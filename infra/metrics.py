@@ -116,7 +116,9 @@ PARSE_FAILURES = _counter("parse_failures", "Messages that could not be read.", 
 LOGINS = _counter("logins", "Logins at mail servers, by what came of them.", outcome=("ok", *ErrorCode))
 LOGIN_WAIT_SECONDS = _histogram("login_wait_seconds", "How long logins waited for their turn at a host.", _LONG)
 WATCHED = _gauge("mailboxes_watched", "Mailboxes that this process listens to.")
-MAIL_NOTICES = _counter("mail_notices", "Times that a mail server told of something new.")
+MAIL_NOTICES = _counter(
+    "mail_notices", "Times that a mailbox's loop was woken: its server told of something new, or the watch began."
+)
 
 # --- Work
 

@@ -112,7 +112,7 @@ def api(
     # Here, since the other commands do without a schema and a web server.
     from gql.schema.root import schema  # noqa: PLC0415
     from server.app import create_app  # noqa: PLC0415
-    from server.metrics import measured  # noqa: PLC0415
+    from server.observed import observed  # noqa: PLC0415
     from server.serving import serve  # noqa: PLC0415
 
     settings = environment.settings
@@ -120,7 +120,7 @@ def api(
         listen(settings.postroom_host, settings.postroom_port) if listener is None else socket.socket(fileno=listener)
     )
     with closing(opened), _metrics_socket(settings, metrics_listener) as seen_at:
-        app = create_app(settings, schema, lambda: measured(environment.deps(), seen_at, role="api"))
+        app = create_app(settings, schema, lambda: observed(environment.deps(), seen_at, role="api"))
         serve(app, opened, trusted_proxies=trusted_proxies)
 
 
@@ -128,22 +128,22 @@ def api(
 def worker(metrics_listener: Inherited = None, parent: Parent = None) -> None:
     """Run jobs: syncs, imports, upkeep."""
     environment = _role(parent)
-    from server.metrics import measured  # noqa: PLC0415 - the other commands do without them
+    from server.observed import observed  # noqa: PLC0415 - the other commands do without them
     from workers.worker import work  # noqa: PLC0415
 
     with _metrics_socket(environment.settings, metrics_listener) as seen_at:
-        asyncio.run(work(measured(environment.deps(), seen_at, role="worker"), environment.redis_url))
+        asyncio.run(work(observed(environment.deps(), seen_at, role="worker"), environment.redis_url))
 
 
 @app.command()
 def watch(metrics_listener: Inherited = None, parent: Parent = None) -> None:
     """Listen at the mail servers for new mail."""
     environment = _role(parent)
-    from server.metrics import measured  # noqa: PLC0415 - the other commands do without them
+    from server.observed import observed  # noqa: PLC0415 - the other commands do without them
     from workers.watch import watch as keep_watch  # noqa: PLC0415
 
     with _metrics_socket(environment.settings, metrics_listener) as seen_at:
-        asyncio.run(keep_watch(measured(environment.deps(), seen_at, role="watch")))
+        asyncio.run(keep_watch(observed(environment.deps(), seen_at, role="watch")))
 
 
 @app.command()

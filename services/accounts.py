@@ -9,7 +9,9 @@ from uuid import UUID
 import orjson
 
 from domain.errors import ErrorCode, ProviderError
+from infra.metrics import LOGIN_WAIT_SECONDS, LOGINS
 from infra.settings import Settings
+from infra.tracing import span
 from infra.vault import VaultError
 from providers.base import MailProvider, MailSession, ServerLogin, TransportSecurity
 from providers.network import NetworkGuard
@@ -73,9 +75,19 @@ async def open_session(deps: Deps, mailbox: dict[str, Any]) -> AsyncIterator[Mai
         provider = provider_of(deps, mailbox)
     except VaultError as error:
         raise _sealed_away() from error
-    await deps.logins.turn(mailbox["login"]["imap"]["host"])
-    async with provider.open() as session:
-        yield session
+    with LOGIN_WAIT_SECONDS.time():
+        await deps.logins.turn(mailbox["login"]["imap"]["host"])
+    is_open = False
+    with span("imap session", mailbox_id=mailbox["id"].hex):
+        try:
+            async with provider.open() as session:
+                LOGINS.labels(outcome="ok").inc()
+                is_open = True
+                yield session
+        except ProviderError as error:
+            if not is_open:
+                LOGINS.labels(outcome=error.code).inc()
+            raise
 
 
 def _sealed_away() -> ProviderError:

@@ -13,6 +13,7 @@ from domain.changes import DiscoveredPage, RemoteHeader
 from domain.events import Origin
 from domain.identity import message_id_key
 from infra.db import Transaction
+from infra.metrics import MESSAGES_SCANNED
 from services.address_proof import take_proof
 from services.deps import Deps
 from services.leases import Lease, hold
@@ -89,6 +90,7 @@ async def take_page(
         elif found_by == "history":
             await work.tx.execute(_MOVE_HISTORY, lease.mailbox_id, page.folder, dict(page.cursor), page.scanned)
             await _count_import(work.tx, lease, page)
+    MESSAGES_SCANNED.labels(found_by=found_by).inc(page.scanned)
     return entered
 
 

@@ -20,6 +20,7 @@ from domain.ids import new_id
 from domain.mail import ParsedMessage
 from domain.mime.dates import credible_date
 from infra.db import Transaction
+from infra.metrics import MESSAGES_RECORDED
 from services.blob_claims import settle
 from services.bounces import disclose_bounces
 from services.deps import Deps
@@ -106,6 +107,8 @@ async def record(deps: Deps, lease: Lease, mailbox: dict[str, Any], copies: Sequ
             if number % _YIELDS_EVERY == 0:
                 await asyncio.sleep(0)
         await batch.write()
+    for message in batch.messages:
+        MESSAGES_RECORDED.labels(origin=message["origin"]).inc()
     return len(batch.messages)
 
 

@@ -11,6 +11,7 @@ import structlog
 
 from domain import clock
 from domain.errors import AppError, ProviderError
+from infra.metrics import SYNC_SECONDS
 from services.accounts import open_session
 from services.address_proof import ask_for_proof
 from services.deps import Deps
@@ -35,15 +36,20 @@ async def run_mailbox(deps: Deps, mailbox_id: UUID) -> None:
     if taken is None:
         return
     lease, mailbox = taken
+    started, outcome = clock.monotonic(), "crashed"
     try:
         async with kept_alive(deps, lease):
-            await _run_leased(deps, lease, mailbox)
+            outcome = await _run_leased(deps, lease, mailbox)
     except LeaseLost:
+        outcome = "lost"
         log.info("sync_lease_lost", mailbox_id=mailbox_id.hex)
     except asyncio.CancelledError:
+        outcome = "cancelled"
         async with asyncio.timeout(GIVING_BACK_S):
             await _give_back(deps, lease, after_s=0)
         raise
+    finally:
+        SYNC_SECONDS.labels(outcome=outcome).observe(clock.monotonic() - started)
 
 
 async def wake_due(deps: Deps) -> None:
@@ -74,7 +80,8 @@ async def request_sync(deps: Deps, mailbox_id: UUID) -> None:
     await deps.jobs.enqueue_quietly("sync_mailbox", mailbox_id=mailbox_id.hex)
 
 
-async def _run_leased(deps: Deps, lease: Lease, mailbox: dict[str, Any]) -> None:
+async def _run_leased(deps: Deps, lease: Lease, mailbox: dict[str, Any]) -> str:
+    """A run and its outcome, as the metrics call it."""
     started = clock.monotonic()
     try:
         async with open_session(deps, mailbox) as session:
@@ -86,20 +93,21 @@ async def _run_leased(deps: Deps, lease: Lease, mailbox: dict[str, Any]) -> None
                     deps.imports.release()
     except ProviderError as error:
         await note_failure(deps, lease, mailbox, error)
-        return
+        return "failed"
     except LeaseLost:
         raise
     except AppError as error:
         # Something of our own is down: the parser, the files. It is not the mailbox's problem, and it passes.
         log.warning("sync_interrupted", mailbox_id=lease.mailbox_id.hex, error=type(error).__name__)
         await _give_back(deps, lease, after_s=OWN_TROUBLE_S)
-        return
+        return "interrupted"
     log.info(
         "mailbox_synced",
         mailbox_id=lease.mailbox_id.hex,
         count=run.recorded,
         duration_ms=int((clock.monotonic() - started) * 1000),
     )
+    return "ok"
 
 
 async def _give_back(deps: Deps, lease: Lease, *, after_s: float) -> None:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from domain.events import NewEvent, position_now, steps
 from infra.db import Transaction
+from infra.metrics import EVENTS_WRITTEN
 from services.deps import Deps
 
 
@@ -54,6 +55,8 @@ async def unit_of_work(deps: Deps, organisation_id: UUID, *, durable: bool = Tru
         work = UnitOfWork(tx, organisation_id)
         yield work
         last = await _write_events(work)
+    for event in work.events:
+        EVENTS_WRITTEN.labels(kind=event.kind).inc()
     if last is not None:
         await deps.bus.publish_quietly(channel(organisation_id), str(last))
     for name, arguments in work.jobs:

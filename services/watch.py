@@ -15,6 +15,7 @@ import structlog
 from domain import clock
 from domain.errors import ProviderError, Retry
 from domain.ids import new_id
+from infra.metrics import MAIL_NOTICES, WATCHED
 from providers.base import IdleSession
 from services.accounts import open_session
 from services.deps import Deps
@@ -114,9 +115,11 @@ class _Watch:
             if not isinstance(session, IdleSession):
                 await asyncio.sleep(LONGEST_RETRY_S)
                 return
-            async with aclosing(session.wait_for_news(FOLDER)) as notices:
-                async for _ in notices:
-                    await self._wake(mailbox["id"])
+            with WATCHED.track_inprogress():
+                async with aclosing(session.wait_for_news(FOLDER)) as notices:
+                    async for _ in notices:
+                        MAIL_NOTICES.inc()
+                        await self._wake(mailbox["id"])
 
     async def _wake(self, mailbox_id: UUID) -> None:
         """Asks for a sync, as soon as the database takes it: its trouble is no reason to log in again everywhere."""

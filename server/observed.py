@@ -1,6 +1,7 @@
-"""Where does Prometheus ask, and who answers there?
+"""How does a process show itself to those who watch over it?
 
-Each process has an address of its own for it, apart from the API: what the API's proxy lets through is for clients.
+Prometheus asks each process at an address of its own, apart from the API: what the API's proxy lets through is for
+clients. Traces are sent.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from infra.metrics import REGISTRY, introduce
+from infra.tracing import sent_traces
 from services.deps import Deps
 from services.observation import Observer
 
@@ -32,23 +34,30 @@ class _BesideServer(uvicorn.Server):
 
 
 @asynccontextmanager
-async def measured(
+async def observed(
     opening: AbstractAsyncContextManager[Deps], listener: socket.socket | None, *, role: str
 ) -> AsyncIterator[Deps]:
-    """The ports that `opening` opens, and beside them, from before that on, an answer to Prometheus."""
+    """The ports that `opening` opens, in a process that shows itself: by traces, and to Prometheus on `listener`."""
     introduce(role)
-    if listener is None:
-        async with opening as deps:
-            yield deps
-        return
+    with sent_traces(role):
+        async with _answering(listener) as endpoint, opening as deps:
+            endpoint.observer = Observer(deps, sees_installation=role in SEES_INSTALLATION)
+            try:
+                yield deps
+            finally:
+                endpoint.observer = None
+
+
+@asynccontextmanager
+async def _answering(listener: socket.socket | None) -> AsyncIterator["_Endpoint"]:
     endpoint = _Endpoint()
+    if listener is None:
+        yield endpoint
+        return
     server = _BesideServer(_config(endpoint.app))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        async with opening as deps:
-            endpoint.observer = Observer(deps, sees_installation=role in SEES_INSTALLATION)
-            yield deps
-            endpoint.observer = None
+        yield endpoint
     finally:
         server.should_exit = True
         await serving
