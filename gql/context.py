@@ -11,7 +11,7 @@ from strawberry.dataloader import DataLoader
 from strawberry.types import Info as StrawberryInfo
 
 from domain.access import Viewer
-from domain.errors import NotAuthenticated
+from domain.errors import AppError, NotAuthenticated
 from domain.search_query import SearchQuery
 from services import conversations, directory, inbox, mailbox_views
 from services.deps import Deps
@@ -39,6 +39,9 @@ class Request:
     viewer: Viewer | None
     stream: EventStream
 
+    def give_up(self, reason: AppError) -> None:
+        """A subscription cannot go on, and why; its client is to come back."""
+
 
 class Operation:
     """The context of one operation, or of one event of a subscription. What is read here is all of one moment."""
@@ -46,6 +49,7 @@ class Operation:
     def __init__(self, request: Request) -> None:
         self.deps = request.deps
         self.stream = request.stream
+        self.give_up = request.give_up
         self._viewer = request.viewer
         self._reading = AsyncExitStack()
         self._reader: Reader | None = None
@@ -86,6 +90,7 @@ class Operation:
             NotAuthenticated: they have left.
         """
         await self.begin_again()
+        await self._reading.enter_async_context(self.stream.turns)
         reader = await self.reader()
         user_id = self.viewer.user_id
         if user_id is not None:

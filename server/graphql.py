@@ -29,9 +29,11 @@ from strawberry.types.unset import UNSET, UnsetType
 
 from domain.errors import NotAuthenticated
 from gql.context import Request
+from gql.sharing import SharedSelections
 from infra.metrics import REQUEST_SECONDS, REQUESTS
 from server import explorer
 from server.auth import Authenticator, bearer_token
+from server.seats import Seats
 from server.sockets import SocketAdapter, SocketHandler, SocketRequest
 from services.deps import Deps
 from services.stream import EventStream
@@ -64,11 +66,12 @@ class Endpoint(GraphQL[Request, None]):
             allowed_origins=allowed_origins,
         )
         self._authenticator = authenticator
-        self._ports: tuple[Deps, EventStream] | None = None
+        self._ports: tuple[Deps, EventStream, SharedSelections] | None = None
+        self._seats = Seats()
 
     def open(self, deps: Deps, stream: EventStream) -> None:
         """Gives what requests need; to be called before the first one."""
-        self._ports = deps, stream
+        self._ports = deps, stream, SharedSelections(self.schema, deps, stream)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -107,9 +110,16 @@ class Endpoint(GraphQL[Request, None]):
         """
         if self._ports is None:
             raise RuntimeError("the endpoint is not open")
-        deps, stream = self._ports
+        deps, stream, shared = self._ports
         if isinstance(request, WebSocket):
-            return SocketRequest(deps=deps, viewer=None, stream=stream, authenticator=self._authenticator)
+            return SocketRequest(
+                deps=deps,
+                viewer=None,
+                stream=stream,
+                authenticator=self._authenticator,
+                seats=self._seats,
+                shared=shared,
+            )
         if request.method != "POST":
             return Request(deps=deps, viewer=None, stream=stream)
         identity = await self._authenticator.identity(bearer_token(request.headers.get("authorization")))

@@ -6,8 +6,8 @@ import socket
 import uvicorn
 from starlette.applications import Starlette
 
+from server.connections import LiveHTTPProtocol, LiveSocketProtocol
 from server.listening import BACKLOG
-from server.sockets import PatientProtocol
 
 LARGEST_SOCKET_MESSAGE_BYTES = 1_000_000
 STOP_GRACE_S = 5
@@ -33,8 +33,8 @@ def server_for(app: Starlette, *, trusted_proxies: str | None = None) -> uvicorn
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
-        ws=PatientProtocol,
+        http=LiveHTTPProtocol,
+        ws=LiveSocketProtocol,
         ws_max_size=LARGEST_SOCKET_MESSAGE_BYTES,
         ws_per_message_deflate=False,
         backlog=BACKLOG,

@@ -15,6 +15,7 @@ from domain.access import Viewer
 from domain.errors import AppError
 from domain.events import EventKind
 from infra.db import Snapshot
+from infra.metrics import SLOW_READERS
 from services.cursors import CursorSealer
 from services.event_rows import StreamEvent, users_told_of_bounces, users_unread_to
 from services.reading import Reader
@@ -125,6 +126,7 @@ class Follower:
         elif len(self.held) < HELD_BACK:
             self.held.append(shown)
         else:
+            SLOW_READERS.labels(where="events").inc()
             self.end(StreamLagged.told())
 
     def end(self, reason: AppError) -> None:

@@ -17,13 +17,13 @@ from uuid import UUID
 
 import asyncpg
 import structlog
-from prometheus_client import Counter
 
 from domain import clock
 from domain.access import Viewer
 from domain.errors import AppError, NotAuthenticated
 from domain.events import position_now
 from infra.db import Snapshot
+from infra.metrics import EVENT_LAG_SECONDS, EVENTS_DELIVERED, SLOW_READERS, SUBSCRIBERS
 from services.cursors import CursorSealer
 from services.deps import Deps
 from services.event_rows import CHECKPOINT, PAGE, STREAM_RESET, ReadEvent, StreamEvent, read_events
@@ -35,9 +35,6 @@ from services.viewers import viewers_by_id
 
 log = structlog.get_logger()
 
-SHOWN = Counter("postroom_events_shown", "Events worked out for followers that are shown them in the same words.")
-TOLD = Counter("postroom_events_told", "Events handed to followers.")
-
 BACKLOG = 1_000
 """Events that wait for one slow subscriber before it is cut off."""
 POLL_S = 5.0
@@ -45,6 +42,9 @@ POLL_S = 5.0
 CHECKPOINT_S = 3600.0
 BREATH = 200
 """Followers that are told in a row before anything else in the process may run."""
+
+TURNS = 4
+"""Subscribers that work out an event for themselves at the same time."""
 
 _NOW = "SELECT event_position, access_version FROM organisation WHERE id = $1"
 _END = 2**63 - 1
@@ -66,9 +66,11 @@ class _Subscriber:
     def give(self, event: StreamEvent) -> bool:
         """Hands over, unless the subscriber is full: then it is told to resume, and gets nothing more."""
         if self.waiting.qsize() >= BACKLOG:
+            SLOW_READERS.labels(where="events").inc()
             self.end(StreamLagged.told())
             return False
         self.waiting.put_nowait(event)
+        EVENTS_DELIVERED.labels(kind=event.kind).inc()
         return True
 
     def end(self, reason: AppError) -> None:
@@ -87,6 +89,8 @@ class EventStream:
         self._channels: dict[UUID, _Channel] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._opening = asyncio.Lock()
+        self.turns = asyncio.Semaphore(TURNS)
+        """To be held by who works out an event for one subscriber: others need the database too."""
 
     async def run(self) -> None:
         """Owns the readers of the organisations with subscribers, until cancelled."""
@@ -220,14 +224,17 @@ class _Channel:
     def join(self, listener: _Listener) -> int:
         """From now on the listener gets what comes after the position that is given back."""
         self.listeners.add(listener)
+        SUBSCRIBERS.inc()
         self._unsure.add(listener)
         self._enter(listener)
         return self.position
 
     def leave(self, listener: _Listener) -> None:
-        self.listeners.discard(listener)
-        self._unsure.discard(listener)
-        self._strike_out(listener)
+        if listener in self.listeners:
+            self.listeners.remove(listener)
+            self._unsure.discard(listener)
+            self._strike_out(listener)
+            SUBSCRIBERS.dec()
 
     async def find_position(self) -> None:
         async with self._deps.db.snapshot() as snapshot:
@@ -326,14 +333,14 @@ class _Channel:
             shown = await selection.show(Reader(like[0].viewer, snapshot), event)
             if shown is None:
                 continue
-            SHOWN.inc()
-            TOLD.inc(len(like))
             now = clock.monotonic()
             for number, follower in enumerate(like, start=1):
                 if follower in self.listeners:
                     follower.tell(shown, now)
                 if number % BREATH == 0:
                     await asyncio.sleep(0)
+            EVENTS_DELIVERED.labels(kind=event.kind).inc(len(like))
+            EVENT_LAG_SECONDS.observe(max(position_now() - event.position, 0) / 1_000_000)
 
     async def _check(self, snapshot: Snapshot) -> None:
         """Tells followers that have heard nothing for long where the stream stands."""

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from domain.events import EventKind, NewEvent
-from server import sockets
+from server import connections
 from services.deps import Deps
 from services.unit_of_work import unit_of_work
 from tests.server.conftest import RITA, Scene
@@ -281,7 +281,7 @@ async def test_a_stopping_server_tells_its_sockets_to_come_back(deps: Deps) -> N
 async def test_a_client_that_does_not_read_is_cut_off_and_others_go_on(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sockets, "SEND_DEADLINE_S", 0.2)
+    monkeypatch.setattr(connections, "LOOK_S", 0.2)
     async with scene.office.deps.db.transaction() as tx:  # an answer of a megabyte
         await tx.execute("UPDATE organisation SET internal_domains = array_fill(repeat('x', 1000), ARRAY[1000])")
     async with scene.site.session(scene.token) as deaf:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import strawberry
 
+from domain.errors import NotAuthenticated
 from domain.events import EventKind, Origin
 from gql.context import Info
 from gql.resolvers.following.telling import ALWAYS, shows_something, told
@@ -18,6 +19,7 @@ from gql.schema.scalars import Cursor
 from gql.schema.threads import load_thread
 from services.cursors import CursorSealer, open_cursor
 from services.event_rows import StreamEvent
+from services.sharing import StreamLagged
 
 AfterCursor = Annotated[
     Cursor | None,
@@ -35,11 +37,15 @@ async def events(info: Info, after: AfterCursor = None, filter: Narrowing = None
     wanted = await _Wanted.of(info, filter)
     async with operation.stream.subscribe(operation.viewer, position) as following:
         await operation.close()
-        async for event in following:
-            if wanted.passes(event):
-                shown = await _told(info, event, wanted, sealer.seal(event.position))
-                if shown is not None:
-                    yield shown
+        try:
+            async for event in following:
+                if wanted.passes(event):
+                    shown = await _told(info, event, wanted, sealer.seal(event.position))
+                    if shown is not None:
+                        yield shown
+        except (StreamLagged, NotAuthenticated) as reason:
+            operation.give_up(reason)
+            raise
 
 
 @dataclass(slots=True)
