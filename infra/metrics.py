@@ -23,7 +23,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from domain.errors import ErrorCode
-from domain.events import EventKind, Origin
+from domain.events import EventKind, Origin, position_now
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nobody reads
 
@@ -92,7 +92,7 @@ SUBSCRIBERS = _gauge("subscribers", "Subscriptions to events that are running no
 EVENTS_WRITTEN = _counter("events_written", "Events that were committed.", kind=EventKind)
 EVENTS_DELIVERED = _counter("events_delivered", "Events that were sent to a subscriber.", kind=ANY)
 EVENT_LAG_SECONDS = _histogram(
-    "event_lag_seconds", "From the commit of an event to its frame, where the subscriber was there.", _FAST
+    "event_lag_seconds", "From the commit of an event to the last of its frames in this process.", _FAST
 )
 SLOW_READERS = _counter(
     "slow_readers",
@@ -141,6 +141,19 @@ OBSERVATION_FAILURES = _counter(
     "Times that the state of the installation could not be read.",
     source=("database", "queue"),
 )
+
+
+def note_delivered(kind: str, position: int, *, to: int = 1, is_live: bool = True) -> None:
+    """Counts an event that was just handed to its subscribers.
+
+    Args:
+        position: of the event, which says when it was committed.
+        to: how many subscribers.
+        is_live: whether they were there when it was committed: else its age says nothing of how fast this is.
+    """
+    EVENTS_DELIVERED.labels(kind=kind).inc(to)
+    if is_live:
+        EVENT_LAG_SECONDS.observe(max(position_now() - position, 0) / 1_000_000)
 
 
 class Installation(Collector):

@@ -30,7 +30,7 @@ from domain import clock
 from domain.errors import AppError, BadInput, NotAuthenticated
 from gql.context import Request
 from gql.sharing import SharedSelections
-from infra.metrics import SOCKETS_OPEN
+from infra.metrics import OPERATIONS, SOCKETS_OPEN
 from server.auth import Authenticator, Identity, bearer_token
 from server.connections import TRY_AGAIN_LATER, QueuedSocket, SocketConnection, socket_connection
 from server.seats import NoSeat, Seats
@@ -182,6 +182,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[SocketRequest, None]):
     async def cleanup_operation(self, operation_id: str) -> None:
         follower = self._followers.pop(operation_id, None)
         if follower is not None:
+            OPERATIONS.labels(kind="subscription", outcome="ok").inc()
             self.context.stream.leave(follower)
         await super().cleanup_operation(operation_id)
 

@@ -23,7 +23,7 @@ from domain.access import Viewer
 from domain.errors import AppError, NotAuthenticated
 from domain.events import position_now
 from infra.db import Snapshot
-from infra.metrics import EVENT_LAG_SECONDS, EVENTS_DELIVERED, SLOW_READERS, SUBSCRIBERS
+from infra.metrics import SLOW_READERS, SUBSCRIBERS, note_delivered
 from services.cursors import CursorSealer
 from services.deps import Deps
 from services.event_rows import CHECKPOINT, PAGE, STREAM_RESET, ReadEvent, StreamEvent, read_events
@@ -70,7 +70,6 @@ class _Subscriber:
             self.end(StreamLagged.told())
             return False
         self.waiting.put_nowait(event)
-        EVENTS_DELIVERED.labels(kind=event.kind).inc()
         return True
 
     def end(self, reason: AppError) -> None:
@@ -339,8 +338,7 @@ class _Channel:
                     follower.tell(shown, now)
                 if number % BREATH == 0:
                     await asyncio.sleep(0)
-            EVENTS_DELIVERED.labels(kind=event.kind).inc(len(like))
-            EVENT_LAG_SECONDS.observe(max(position_now() - event.position, 0) / 1_000_000)
+            note_delivered(event.kind, event.position, to=len(like))
 
     async def _check(self, snapshot: Snapshot) -> None:
         """Tells followers that have heard nothing for long where the stream stands."""

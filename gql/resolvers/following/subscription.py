@@ -8,7 +8,7 @@ from uuid import UUID
 import strawberry
 
 from domain.errors import NotAuthenticated
-from domain.events import EventKind, Origin
+from domain.events import EventKind, Origin, position_now
 from gql.context import Info
 from gql.resolvers.following.telling import ALWAYS, shows_something, told
 from gql.schema.arguments import optional_row_id
@@ -17,6 +17,7 @@ from gql.schema.hiring import load_candidate
 from gql.schema.mailboxes import load_mailbox
 from gql.schema.scalars import Cursor
 from gql.schema.threads import load_thread
+from infra.metrics import note_delivered
 from services.cursors import CursorSealer, open_cursor
 from services.event_rows import StreamEvent
 from services.sharing import StreamLagged
@@ -35,6 +36,7 @@ async def events(info: Info, after: AfterCursor = None, filter: Narrowing = None
     position = None if after is None else open_cursor(operation.deps.vault, operation.viewer, after)
     sealer = CursorSealer(operation.deps.vault, operation.viewer)
     wanted = await _Wanted.of(info, filter)
+    began = position_now()
     async with operation.stream.subscribe(operation.viewer, position) as following:
         await operation.close()
         try:
@@ -43,6 +45,7 @@ async def events(info: Info, after: AfterCursor = None, filter: Narrowing = None
                     shown = await _told(info, event, wanted, sealer.seal(event.position))
                     if shown is not None:
                         yield shown
+                        note_delivered(event.kind, event.position, is_live=event.position > began)
         except (StreamLagged, NotAuthenticated) as reason:
             operation.give_up(reason)
             raise
