@@ -4,7 +4,6 @@ from uuid import UUID
 
 from tortoise import fields, migrations
 from tortoise.contrib.postgres.fields import TSVectorField
-from tortoise.fields.base import OnDelete
 from tortoise.migrations import operations as ops
 
 from domain.search_index import BODY_LENGTH, search_mark, search_vector
@@ -62,18 +61,7 @@ class Migration(migrations.Migration):
         ops.CreateModel(
             name="MessageSearch",
             fields=[
-                (
-                    "message",
-                    fields.OneToOneField(
-                        "models.Message",
-                        source_field="message_id",
-                        primary_key=True,
-                        db_constraint=True,
-                        to_field="id",
-                        related_name=False,
-                        on_delete=OnDelete.CASCADE,
-                    ),
-                ),
+                ("message_id", fields.UUIDField(primary_key=True, unique=True, db_index=True)),
                 ("thread_id", fields.UUIDField(db_index=True)),
                 ("vector", TSVectorField()),
             ],
@@ -84,6 +72,11 @@ class Migration(migrations.Migration):
                 "table_description": "The words of a message, by which its thread is found; nothing that its readers are not all shown.",
             },
             bases=["Model"],
+        ),
+        ops.RunSQL(
+            "ALTER TABLE message_search ADD CONSTRAINT message_search_message_id_fkey "
+            "FOREIGN KEY (message_id) REFERENCES message (id) ON DELETE CASCADE",
+            "ALTER TABLE message_search DROP CONSTRAINT message_search_message_id_fkey",
         ),
         # A search looks into many rows and at every word of each: they lie in the row itself, as they are.
         ops.RunSQL(

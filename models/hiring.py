@@ -39,14 +39,13 @@ class JobMember(Link):
 
 
 class Candidate(Row):
-    """Who applied. The database keeps the name in plain letters beside it, in `sought`, by which people are found."""
-
     organisation: fields.ForeignKeyRelation[Organisation] = fields.ForeignKeyField(
         "models.Organisation", related_name=False, db_index=True
     )
     organisation_id: UUID
     external_id = fields.CharField(max_length=200)
     name = fields.CharField(max_length=300)
+    # Beside it the database itself keeps `sought`, the name in plain letters, by which people are found.
     created_at = fields.DatetimeField()
 
     class Meta:

@@ -27,7 +27,7 @@ class Organisation(Row):
 
 
 class User(Row):
-    """A colleague who may sign in. `sought` is beside it as it is beside a candidate's."""
+    """A colleague who may sign in."""
 
     organisation: fields.ForeignKeyRelation[Organisation] = fields.ForeignKeyField(
         "models.Organisation", related_name=False, db_index=True
@@ -35,6 +35,7 @@ class User(Row):
     organisation_id: UUID
     external_id = fields.CharField(max_length=200)
     name = fields.CharField(max_length=200)
+    # `sought` is beside it as it is beside a candidate's.
     email = fields.CharField(max_length=320)
     access_level = fields.CharField(max_length=16, db_default="HIRING_TEAM")
     is_active = fields.BooleanField(db_default=True)
