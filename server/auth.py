@@ -73,10 +73,10 @@ class Authenticator:
         """
         if identity.expires_at <= clock.now():
             raise NotAuthenticated("The token has expired.")
-        async with deps.db.snapshot() as snapshot:
+        async with deps.db.statement() as db:
             if identity.external_id is None:
-                return await service_viewer(snapshot, identity.organisation_id)
-            return await viewer_of(snapshot, identity.organisation_id, identity.external_id)
+                return await service_viewer(db, identity.organisation_id)
+            return await viewer_of(db, identity.organisation_id, identity.external_id)
 
     async def _claims(self, token: str) -> Mapping[str, Any]:
         """What is signed, by a key and an algorithm of ours; the token's own word on either counts for nothing."""

@@ -12,7 +12,7 @@ from strawberry import enum_value
 from domain.ids import to_global
 from gql.context import Info
 from gql.pagination import page_of
-from gql.schema.arguments import After, Before, First, Last
+from gql.schema.arguments import After, Before, First, Last, row_id
 from gql.schema.node import Node, PageInfo
 from gql.schema.organisation import User
 from gql.schema.scalars import EmailAddress
@@ -76,9 +76,12 @@ class CandidateEmail:
 
 @strawberry.type(description="Somebody who applied, and on whose record the mail with them is.")
 class Candidate(Node):
-    key: strawberry.Private[UUID]
     external_id: str | None = strawberry.field(description="The applicant tracking system's id of the candidate.")
     name: str = strawberry.field(description="As the applicant tracking system has it.")
+
+    @property
+    def key(self) -> UUID:
+        return row_id("candidate", self.id)
 
     @strawberry.field(description="The addresses by which mail is recognised as the candidate's, oldest first.")
     async def emails(self, info: Info) -> list[CandidateEmail]:
@@ -132,7 +135,6 @@ class Candidate(Node):
     def of(cls, row: Row) -> Self:
         return cls(
             id=strawberry.ID(to_global("candidate", row["id"])),
-            key=row["id"],
             external_id=row["external_id"],
             name=row["name"],
         )
@@ -140,7 +142,14 @@ class Candidate(Node):
     @classmethod
     def of_summaries(cls, summaries: Iterable[dict[str, Any]]) -> list[Self]:
         """Candidates as the row of a thread or message carries them."""
-        return [cls.of({**summary, "id": UUID(summary["id"])}) for summary in summaries]
+        return [
+            cls(
+                id=strawberry.ID(f"candidate_{summary['id'].replace('-', '')}"),
+                external_id=summary["external_id"],
+                name=summary["name"],
+            )
+            for summary in summaries
+        ]
 
 
 @strawberry.type(description="A candidate in a list.")

@@ -13,6 +13,7 @@ from domain.html import render
 from domain.ids import to_global
 from gql.context import Info
 from gql.execution.at_hand import AT_HAND, NOT_READ, AtHand, NotRead
+from gql.schema.arguments import row_id
 from gql.schema.bounces import Bounce
 from gql.schema.hiring import Candidate
 from gql.schema.node import Node, PageInfo
@@ -78,7 +79,6 @@ class Message(Node):
     SUMMARISED: ClassVar = frozenset({"id", "from", "sentAt", "snippet"})
     """What `of_summary` knows, as the API names it."""
 
-    key: strawberry.Private[UUID]
     thread_key: strawberry.Private[UUID]
     has_html: strawberry.Private[bool]
     files: strawberry.Private[list[Attachment] | NotRead]
@@ -104,6 +104,10 @@ class Message(Node):
     bounce: Bounce | None = strawberry.field(
         description="What it reports of a message that was sent; null of every message that is no bounce or complaint."
     )
+
+    @property
+    def key(self) -> UUID:
+        return row_id("message", self.id)
 
     @strawberry.field(description="The conversation that it is part of.")
     async def thread(self, info: Info) -> Annotated["Thread", strawberry.lazy("gql.schema.threads")]:
@@ -150,7 +154,6 @@ class Message(Node):
         people = row["people"]
         return cls(
             id=strawberry.ID(to_global("message", row["id"])),
-            key=row["id"],
             thread_key=row["thread_id"],
             has_html=row["has_html"],
             files=NOT_READ,
@@ -173,11 +176,9 @@ class Message(Node):
     @classmethod
     def of_summary(cls, summary: dict[str, Any], thread_id: UUID) -> Self:
         """The message as its thread's row carries it, for who asks for no more than SUMMARISED."""
-        key = UUID(summary["id"])
         unread: Any = None
         return cls(
-            id=strawberry.ID(to_global("message", key)),
-            key=key,
+            id=strawberry.ID(f"message_{summary['id']}"),
             thread_key=thread_id,
             has_html=False,
             files=NOT_READ,

@@ -150,12 +150,21 @@ class Database:
         return PoolUse(pool.get_size() - pool.get_idle_size(), pool.get_idle_size(), pool.get_max_size())
 
     @asynccontextmanager
+    async def statement(self) -> AsyncIterator[Statements]:
+        """For one statement that reads: it is a moment in itself, and needs no transaction around it."""
+        async with free_connection(self._pool()) as connection:
+            yield Statements(connection)
+
+    @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Snapshot]:
-        pool = self._client._pool  # noqa: SLF001 - the engine is ours
-        if pool is None:
-            raise RuntimeError("the database is closed")
         async with (
-            free_connection(pool) as connection,
+            free_connection(self._pool()) as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             yield Snapshot(connection)
+
+    def _pool(self) -> asyncpg.Pool:
+        pool = self._client._pool  # noqa: SLF001 - the engine is ours
+        if pool is None:
+            raise RuntimeError("the database is closed")
+        return pool
