@@ -4,6 +4,7 @@ Headers that are not with a candidate are forgotten here. The cursor means: ever
 ledger, or decided to be nobody's.
 """
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +24,9 @@ from services.unit_of_work import unit_of_work
 
 CLOCK_SKEW = timedelta(seconds=5)
 """A mail server's clock may run behind ours by this much without costing the first messages after connecting."""
+
+_YIELDS_EVERY = 200
+"""Headers judged in one go: the loop has others to serve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,12 @@ async def _wanted(
     A report tells in its body alone whom it concerns. It is read in memory and judged again before anything is kept.
     """
     forms = CanonicalForms()
-    in_scope = [(header, origin, canonical_addresses(header.addresses, forms)) for header, origin in judged if origin]
+    in_scope: list[tuple[RemoteHeader, Origin, list[str]]] = []
+    for number, (header, origin) in enumerate(judged, start=1):
+        if origin:
+            in_scope.append((header, origin, canonical_addresses(header.addresses, forms)))
+        if number % _YIELDS_EVERY == 0:
+            await asyncio.sleep(0)
     addresses = {address for _, _, found in in_scope for address in found}
     matches = await match_candidates(tx, mailbox["organisation_id"], addresses, excluded=mailbox["excluded"])
     return [

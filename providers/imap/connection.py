@@ -159,6 +159,10 @@ class Connection:
                 raise CommandRefused(request.name)
         return request.reply
 
+    def abandon(self, failure: Exception) -> None:
+        """Ends the connection, and with this error whatever waits for it: what the server says makes no sense."""
+        self._protocol.fail(failure)
+
     async def attempt(self, name: str, *arguments: bytes | Text) -> Reply | None:
         """Runs a command the server may not know although it says so; None where it refuses."""
         with boundary():

@@ -21,10 +21,9 @@ _MONTHS_AS_SENT = {name.title(): f"{number:02}" for name, number in _MONTHS.item
 # How Dovecot, and with luck others, orders what we ask for: one match instead of a walk through the tokens.
 _USUAL = re.compile(
     rb'\d+ FETCH \(UID (\d{1,10}) INTERNALDATE "([^"]{20,26})" RFC822\.SIZE (\d{1,19}) '
-    rb"BODY\[HEADER\.FIELDS \([^)]*\)\] \{(\d{1,19})\+?\}",
-    re.IGNORECASE,
+    rb"BODY\[HEADER\.FIELDS \([^)]*\)\] \{(\d{1,19})\+?\}"
 )
-_USUAL_BODY = re.compile(rb"\d+ FETCH \(UID (\d{1,10}) BODY\[\] \{(\d{1,19})\+?\}", re.IGNORECASE)
+_USUAL_BODY = re.compile(rb"\d+ FETCH \(UID (\d{1,10}) BODY\[\] \{(\d{1,19})\+?\}")
 
 UNKNOWN_DATE = datetime(1970, 1, 1, tzinfo=UTC)
 """For an INTERNALDATE that cannot be read: so old that it is nobody's news."""

@@ -68,7 +68,9 @@ class HeaderReader:
 
     def read(self, block: bytes) -> HeaderFields:
         """Reads a block of header fields as IMAP sends it. Never raises, whatever the bytes."""
-        text = block.decode("utf-8", "replace").replace("\r", "").replace("\0", "")
+        text = block.decode("utf-8", "replace").replace("\r", "")
+        if "\0" in text:
+            text = text.replace("\0", "")
         if "\n " in text or "\n\t" in text:
             text = _FOLD.sub(" ", text)
         addresses: dict[str, None] = {}

@@ -3,12 +3,14 @@
 Nothing here changes the mailbox: folders are opened by EXAMINE and bodies read by PEEK.
 """
 
+import asyncio
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from domain.changes import RemoteHeader
+from providers.errors import boundary
 from providers.imap.connection import Connection, Text
 from providers.imap.criteria import since
 from providers.imap.cursor import FolderState
@@ -29,6 +31,7 @@ _HEADER_ITEMS = (
     b"BODY.PEEK[HEADER.FIELDS (FROM TO CC BCC REPLY-TO SENDER MESSAGE-ID IN-REPLY-TO REFERENCES "
     b"CONTENT-TYPE RETURN-PATH AUTO-SUBMITTED X-FAILED-RECIPIENTS X-MS-EXCHANGE-MESSAGE-IS-NDR)])"
 )
+_READ_AT_ONCE = 50
 _STATUS_ITEMS = b"(UIDNEXT UIDVALIDITY)"
 _UIDVALIDITY = re.compile(rb"\[UIDVALIDITY (\d{1,10})\]", re.IGNORECASE)
 _UIDNEXT = re.compile(rb"\[UIDNEXT (\d{1,10})\]", re.IGNORECASE)
@@ -40,12 +43,54 @@ _LAST_UID = 2**32 - 1
 _MESSAGES_PER_DATE_FETCH = 20_000
 
 
-@dataclass(frozen=True, slots=True)
 class HeadersAsked:
-    """A request for headers, and by UID what has come of them so far."""
+    """Headers that have been asked for, read as they come: a few at a time, for the loop has others to serve."""
 
-    request: Request
-    found: dict[int, RemoteHeader]
+    def __init__(
+        self,
+        read: Callable[[Response], tuple[int, RemoteHeader] | None],
+        abandon: Callable[[ProtocolViolation], None],
+    ) -> None:
+        """`abandon` is told what cannot be read, and ends the connection."""
+        self.found: dict[int, RemoteHeader] = {}
+        self._read = read
+        self._abandon = abandon
+        self._waiting: deque[Response] = deque()
+        self._is_reading = False
+
+    def take(self, response: Response) -> None:
+        self._waiting.append(response)
+        if not self._is_reading:
+            self._is_reading = True
+            asyncio.get_running_loop().call_soon(self._read_on)
+
+    async def finish(self) -> None:
+        """Reads what is left.
+
+        Raises:
+            ProtocolViolation: a response cannot be read.
+        """
+        while self._waiting:
+            self._read_some()
+            await asyncio.sleep(0)
+
+    def _read_on(self) -> None:
+        try:
+            self._read_some()
+        except ProtocolViolation as violation:
+            self._abandon(violation)
+            return
+        self._is_reading = bool(self._waiting)
+        if self._is_reading:
+            asyncio.get_running_loop().call_soon(self._read_on)
+
+    def _read_some(self) -> None:
+        for _ in range(min(_READ_AT_ONCE, len(self._waiting))):
+            read = self._read(self._waiting[0])
+            self._waiting.popleft()
+            if read is not None:
+                uid, header = read
+                self.found[uid] = header
 
 
 class RemoteMailbox:
@@ -149,31 +194,36 @@ class RemoteMailbox:
                 found.update(map(int, hits[1].split()))
         return sorted(found)
 
-    async def ask_for_headers(self, uids: Iterable[int], state: FolderState, *, baseline: int | None) -> HeadersAsked:
+    async def ask_for_headers(
+        self, uids: Iterable[int], state: FolderState, *, baseline: int | None
+    ) -> tuple[Request, HeadersAsked]:
         """Has the server send the headers of these messages of the open folder; `headers` gives them.
 
         `baseline` is the cursor's; None where it is unknown which have arrived since.
         """
-        found: dict[int, RemoteHeader] = {}
 
-        def take(response: Response) -> None:
+        def read(response: Response) -> tuple[int, RemoteHeader] | None:
             items = read_fetch(response)
-            if items is not None and items.uid is not None and items.octets is not None:
-                found[items.uid] = self._header(items, items.uid, state, baseline)
+            if items is None or items.uid is None or items.octets is None:
+                return None
+            return items.uid, self._header(items, items.uid, state, baseline)
 
+        asked = HeadersAsked(read, self.connection.abandon)
         request = await self.connection.begin(
             "UID FETCH",
             str(UIDRanges.of(uids)).encode(),
             _HEADER_ITEMS,
-            sink=take,
+            sink=asked.take,
             literal_bytes=HEADER_BYTES,
             total_literal_bytes=2**30,  # they are not held together
         )
-        return HeadersAsked(request, found)
+        return request, asked
 
-    async def headers(self, asked: HeadersAsked) -> list[RemoteHeader]:
+    async def headers(self, request: Request, asked: HeadersAsked) -> list[RemoteHeader]:
         """The messages that were asked for by their headers, ascending; those that are gone are left out."""
-        await self.connection.finish(asked.request, deadline_s=self.connection.deadlines.transfer_s)
+        await self.connection.finish(request, deadline_s=self.connection.deadlines.transfer_s)
+        with boundary():
+            await asked.finish()
         return [asked.found[uid] for uid in sorted(asked.found)]
 
     async def dates(self) -> list[datetime]:

@@ -18,6 +18,7 @@ from providers.imap.cursor import FolderState, IMAPCursor
 from providers.imap.fetching import fetch_messages
 from providers.imap.folders import Folder
 from providers.imap.mailbox import HeadersAsked, RemoteMailbox
+from providers.imap.protocol import Request
 
 HEADERS_PER_PAGE = 1_000
 REISSUE_IDLE_S = 9 * 60.0
@@ -127,7 +128,7 @@ class IMAPSession:
                 if not await self._still_open(folder, state, passed_over):
                     break
                 asked = await self._mailbox.ask_for_headers(uids, state, baseline=baseline)
-                headers = _within(await self._mailbox.headers(asked), scope.oldest)
+                headers = _within(await self._mailbox.headers(*asked), scope.oldest)
                 yield DiscoveredPage(folder.name, tuple(reversed(headers)), {}, len(uids), len(waiting))
         passed_over.tell()
 
@@ -160,7 +161,7 @@ class IMAPSession:
             if not await self._still_open(folder, state, passed_over):
                 return
             asked = await self._mailbox.ask_for_headers(uids, state, baseline=cursor.baseline)
-            headers = await self._mailbox.headers(asked)
+            headers = await self._mailbox.headers(*asked)
             cursor = cursor.after_live(uids[-1] + 1 if waiting else state.uidnext)
             yield DiscoveredPage(folder.name, tuple(headers), cursor.stored(), len(uids), len(waiting))
         final = cursor.after_live(state.uidnext)
@@ -210,14 +211,14 @@ class IMAPSession:
     ) -> AsyncGenerator[DiscoveredPage, None]:
         """The next page is asked for before one is given away, so that it comes while the caller stores that one."""
         folder, state, cursor, waiting = stretch.folder, stretch.state, stretch.cursor, stretch.waiting
-        ahead: HeadersAsked | None = None
+        ahead: tuple[Request, HeadersAsked] | None = None
         while waiting:
             uids, waiting = waiting[-HEADERS_PER_PAGE:], waiting[:-HEADERS_PER_PAGE]
             if ahead is None:
                 if not await self._still_open(folder, state, passed_over):
                     return
                 ahead = await self._mailbox.ask_for_headers(uids, state, baseline=cursor.baseline)
-            headers = await self._mailbox.headers(ahead)
+            headers = await self._mailbox.headers(*ahead)
             ahead = None
             if waiting and await self._still_open(folder, state, passed_over):
                 following = waiting[-HEADERS_PER_PAGE:]

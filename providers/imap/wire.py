@@ -90,9 +90,9 @@ class ResponseReader:
 
         It saves the general way's four calls for each of tens of thousands of headers; None leaves the choice to that.
         """
-        if line[-1:] != b"}" or line[:2] != b"* " or _STATUS.match(line):
+        if line[-1:] != b"}" or line[:2] != b"* " or not line[2:3].isdigit():
             return None
-        size = _LITERAL_SIZE.search(line)
+        size = _LITERAL_SIZE.match(line, line.rfind(b"{"))
         if size is None:
             return None
         length = int(size[1])
