@@ -35,6 +35,7 @@ from server import explorer
 from server.auth import Authenticator, bearer_token
 from server.seats import Seats
 from server.sockets import SocketAdapter, SocketHandler, SocketRequest
+from server.sse import ServerSentEvents
 from services.deps import Deps
 from services.stream import EventStream
 
@@ -45,12 +46,13 @@ GRAPHQL_JSON = "application/graphql-response+json"
 CONNECTION_INIT_DEADLINE = timedelta(seconds=10)
 MOST_OPERATIONS_PER_SOCKET = 100
 METHOD_NOT_ALLOWED = 405
+TOO_MANY_REQUESTS = 429
 DATABASE_TROUBLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 """PostgreSQL restarts, or the way to it breaks; both pass."""
 
 
 class Endpoint(GraphQL[Request, None]):
-    """`/graphql`: POST for operations, GET for GraphiQL in a browser, WebSocket for subscriptions."""
+    """`/graphql`: POST for operations, GET for GraphiQL, a WebSocket or an event stream for subscriptions."""
 
     websocket_adapter_class = SocketAdapter
     graphql_transport_ws_handler_class = SocketHandler  # type: ignore[assignment]  # its context is a SocketRequest
@@ -68,10 +70,15 @@ class Endpoint(GraphQL[Request, None]):
         self._authenticator = authenticator
         self._ports: tuple[Deps, EventStream, SharedSelections] | None = None
         self._seats = Seats()
+        self._events: ServerSentEvents | None = None
 
     def open(self, deps: Deps, stream: EventStream) -> None:
         """Gives what requests need; to be called before the first one."""
-        self._ports = deps, stream, SharedSelections(self.schema, deps, stream)
+        shared = SharedSelections(self.schema, deps, stream)
+        self._ports = deps, stream, shared
+        self._events = ServerSentEvents(
+            self.schema, self._authenticator, self._seats, deps=deps, stream=stream, shared=shared
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -86,11 +93,14 @@ class Endpoint(GraphQL[Request, None]):
     async def _answer(self, request: HTTPRequest) -> Response | None:
         """The response to a request, whatever it is; None where nobody waits for it any more."""
         try:
+            if self._events is not None and self._events.are_wanted(request):
+                return await self._events.answer(request)
             return await self.run(request)
         except ClientDisconnect:
             return None
         except HTTPException as mistake:
-            response = _failure(mistake.status_code, "BAD_USER_INPUT", mistake.reason)
+            code = "RATE_LIMITED" if mistake.status_code == TOO_MANY_REQUESTS else "BAD_USER_INPUT"
+            response = _failure(mistake.status_code, code, mistake.reason)
             if mistake.status_code == METHOD_NOT_ALLOWED:
                 response.headers["Allow"] = "GET, POST"
             return response
@@ -182,7 +192,7 @@ class Endpoint(GraphQL[Request, None]):
         except CannotGetOperationTypeError as mistake:
             raise HTTPException(400, mistake.as_http_error_reason()) from None
         except InvalidOperationTypeError:
-            raise HTTPException(400, "Subscriptions go over a WebSocket.") from None
+            raise HTTPException(400, "Subscriptions go over a WebSocket, or an event stream.") from None
 
     async def process_result(self, request: HTTPRequest, result: ExecutionResult) -> GraphQLHTTPResponse:
         """The answer; without `data` where nothing was executed."""

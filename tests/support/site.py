@@ -77,12 +77,12 @@ class Site:
 
 
 @asynccontextmanager
-async def served(deps: Deps, settings: Settings | None = None) -> AsyncIterator[Site]:
-    """The application, served until the context is left."""
+async def served(deps: Deps, settings: Settings | None = None, *, port: int = 0) -> AsyncIterator[Site]:
+    """The application, served until the context is left; on a free port unless told."""
     settings = settings or deps.settings
     app = create_app(settings, schema, lambda: nullcontext(deps))
     server = server_for(app)
-    with listen("127.0.0.1", 0) as listener:
+    with listen("127.0.0.1", port) as listener:
         host, port = listener.getsockname()
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:
