@@ -16,7 +16,7 @@ from tests.support.deps import opened_deps
 from tests.support.office import Office
 from tests.support.site import hear, say, served
 
-NAMED = "query Threads_of_today($q: String) { threads(search: $q) { edges { node { id subject } } } }"
+NAMED = "query Candidates_of_today($q: String) { candidates(search: $q) { edges { node { id } } } }"
 SECRET = "severance"
 
 
@@ -73,7 +73,7 @@ async def test_a_slow_operation_is_logged_by_name_and_without_what_was_asked(
             assert (await hear(socket))["type"] == "complete"
     first, second = written(log, "slow_operation")
     assert (first["operation"], first["kind"], first["request_id"]) == (
-        "Threads_of_today",
+        "Candidates_of_today",
         "query",
         answer.headers["x-request-id"],
     )
