@@ -14,14 +14,6 @@ from domain.mime.bounces import REPORT_FIELDS, may_be_report
 
 _FOLD = re.compile(r"\n[ \t]+")
 _ADDRESS_FIELDS = frozenset({"from", "to", "cc", "bcc", "reply-to", "sender"})
-_USUAL_NAMES = {
-    name: name.lower()
-    for line in (
-        "From To Cc CC Bcc BCC Reply-To Sender Message-ID Message-Id In-Reply-To References",
-        "Content-Type Return-Path Auto-Submitted",
-    )
-    for name in line.split()
-}
 _BETWEEN_ADDRESSES = {ord(character): " " for character in '<>()[]\\,;:"\r\n\t'}
 
 # A word begins where none goes on: without that, a long text without `@` would be searched again from each letter.
@@ -55,6 +47,29 @@ class HeaderFields(NamedTuple):
     may_be_report: bool
 
 
+class _Field(NamedTuple):
+    """What a header field is read for."""
+
+    name: str
+    holds_addresses: bool
+    tells_reports: bool
+
+
+def _field(written: str) -> _Field:
+    name = written.rstrip().lower()
+    return _Field(name, name in _ADDRESS_FIELDS, name in REPORT_FIELDS)
+
+
+_USUAL_FIELDS = {
+    written: _field(written)
+    for line in (
+        "From To Cc CC Bcc BCC Reply-To Sender Message-ID Message-Id In-Reply-To References",
+        "Content-Type Return-Path Auto-Submitted",
+    )
+    for written in ("", *line.split())
+}
+
+
 class HeaderReader:
     """Reads the header blocks of one mailbox.
 
@@ -73,28 +88,28 @@ class HeaderReader:
             text = text.replace("\0", "")
         if "\n " in text or "\n\t" in text:
             text = _FOLD.sub(" ", text)
-        addresses: dict[str, None] = {}
+        found: list[str] = []
         references = in_reply_to = ""
         message_id: str | None = None
         of_reports: dict[str, str] = {}
         for line in text.split("\n"):
             written, _, value = line.partition(":")
-            name = _USUAL_NAMES.get(written) or written.rstrip().lower()
-            if name in _ADDRESS_FIELDS:
-                addresses.update(dict.fromkeys(self._addresses_in(value)))
-            elif name == "message-id":
+            field = _USUAL_FIELDS.get(written) or _field(written)
+            if field.holds_addresses:
+                found += self._addresses_in(value)
+            if field.tells_reports:
+                of_reports.setdefault(field.name, value)
+            if field.name == "message-id":
                 message_id = message_id or next(iter(_message_ids(value)), None)
-            elif name == "references":
+            elif field.name == "references":
                 references += value
-            elif name == "in-reply-to":
+            elif field.name == "in-reply-to":
                 in_reply_to += value
-            if name in REPORT_FIELDS:
-                of_reports.setdefault(name, value)
-        answered = dict.fromkeys(_message_ids(references) + _message_ids(in_reply_to))
+        answered = _message_ids(references) + _message_ids(in_reply_to) if references or in_reply_to else ()
         return HeaderFields(
-            tuple(addresses)[:MAX_ADDRESSES],
+            tuple(dict.fromkeys(found))[:MAX_ADDRESSES],
             message_id,
-            tuple(answered)[-MAX_REFERENCES:],
+            tuple(dict.fromkeys(answered))[-MAX_REFERENCES:],
             self._may_be_report(of_reports),
         )
 
