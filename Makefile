@@ -1,7 +1,7 @@
 # Postroom's commands. Each does its own set-up, in .venv, and again only when pyproject.toml or the lock has changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test schema demo up bench-live bench-import lock
+.PHONY: help install check test schema demo up bench-inbox bench-live bench-import lock
 
 PYTHON_IN_VENV := .venv/bin/python
 INSTALLED := .venv/.installed
@@ -36,6 +36,9 @@ demo: $(INSTALLED)  ## Two recruiters' mailboxes, connected, imported and live
 
 up: $(INSTALLED)  ## The server with all its roles, on embedded PostgreSQL and Valkey unless URLs are given
 	.venv/bin/postroom up
+
+bench-inbox: $(INSTALLED)  ## An inbox and a conversation read, beside endpoints written by hand (SCALE=small|full)
+	$(PYTHON_IN_VENV) -m bench.inbox
 
 bench-live: $(INSTALLED)  ## From a mail server's notice to a WebSocket client: how long?
 	@scripts/ensure_mail_server.sh

@@ -1,8 +1,10 @@
 """What surrounds every operation: its own context, and documents that are parsed and validated once."""
 
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
-from functools import lru_cache
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from graphql import (
     DocumentNode,
@@ -22,30 +24,74 @@ from gql.context import Operation
 from gql.limits import MAX_TOKENS, SizeLimit
 
 DOCUMENTS_KEPT = 256
+REFUSALS_KEPT = 64
+"""Of documents that are refused: they have a place of their own, and push no good one out."""
+LONGEST_KEPT = 20_000
+"""In characters. What is longer than any operation of a program is parsed each time: 256 of it would be a load."""
 MOST_ERRORS_TOLD = 50
 """Of the values of one operation's variables."""
 
 
-@lru_cache(maxsize=DOCUMENTS_KEPT)
-def _parsed(query: str) -> DocumentNode:
-    return parse(query, max_tokens=MAX_TOKENS)
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A document that can be parsed, and what is wrong with it."""
+
+    document: DocumentNode
+    problems: tuple[GraphQLError, ...]
 
 
-@lru_cache(maxsize=DOCUMENTS_KEPT)
-def _problems(schema: GraphQLSchema, query: str) -> tuple[GraphQLError, ...]:
-    """What is wrong with a document that can be parsed."""
-    # The limit goes first: some rules take more than linear time, and need not see what is refused anyway.
-    if too_large := validate_document(schema, _parsed(query), (SizeLimit,)):
-        return tuple(too_large)
-    return tuple(validate_document(schema, _parsed(query), tuple(specified_rules)))
+class KnownDocuments:
+    """Documents that were parsed and validated before; what was not asked for longest makes room."""
+
+    def __init__(self, schema: GraphQLSchema) -> None:
+        self._schema = schema
+        self._good: OrderedDict[str, Known] = OrderedDict()
+        self._refused: OrderedDict[str, Known] = OrderedDict()
+
+    def of(self, query: str) -> Known:
+        """The document.
+
+        Raises:
+            GraphQLError: it cannot be parsed.
+        """
+        for documents in (self._good, self._refused):
+            if query in documents:
+                documents.move_to_end(query)
+                return documents[query]
+        document = parse(query, max_tokens=MAX_TOKENS)
+        known = Known(document, self._problems(document))
+        if len(query) <= LONGEST_KEPT:
+            documents, most = (self._refused, REFUSALS_KEPT) if known.problems else (self._good, DOCUMENTS_KEPT)
+            documents[query] = known
+            if len(documents) > most:
+                documents.popitem(last=False)
+        return known
+
+    def _problems(self, document: DocumentNode) -> tuple[GraphQLError, ...]:
+        # The limit goes first: some rules take more than linear time, and need not see what is refused anyway.
+        if too_large := validate_document(self._schema, document, (SizeLimit,)):
+            return tuple(too_large)
+        return tuple(validate_document(self._schema, document, _RULES))
+
+
+_RULES = tuple(specified_rules)
+_documents: WeakKeyDictionary[GraphQLSchema, KnownDocuments] = WeakKeyDictionary()
+
+
+def known_documents(schema: GraphQLSchema) -> KnownDocuments:
+    """Those of this process for a schema."""
+    if schema not in _documents:
+        _documents[schema] = KnownDocuments(schema)
+    return _documents[schema]
 
 
 def known_document(schema: GraphQLSchema, query: str) -> DocumentNode | None:
     """The document, parsed and validated once; None where it cannot be executed."""
     try:
-        return None if _problems(schema, query) else _parsed(query)
+        known = known_documents(schema).of(query)
     except GraphQLError:
         return None
+    return None if known.problems else known.document
 
 
 class OperationScope(SchemaExtension):
@@ -64,7 +110,7 @@ class OperationScope(SchemaExtension):
         yield
 
 
-class KnownDocuments(SchemaExtension):
+class DocumentsOnce(SchemaExtension):
     """Parses and validates a document the first time it comes, and refuses a request that cannot be executed."""
 
     def on_parse(self) -> Iterator[None]:
@@ -72,14 +118,20 @@ class KnownDocuments(SchemaExtension):
         context.parse_options["max_tokens"] = MAX_TOKENS
         if context.query is not None and context.graphql_document is None:
             with suppress(GraphQLError):  # the parser is asked again, and its error is told the way it always is
-                context.graphql_document = _parsed(context.query)
+                context.graphql_document = known_documents(_schema(context)).of(context.query).document
         yield
 
     def on_validate(self) -> Iterator[None]:
         context = self.execution_context
-        schema = context.schema._schema  # noqa: SLF001 - Strawberry's own caches take it from there
-        context.pre_execution_errors = list(_problems(schema, context.query or "")) or _unfit(schema, context)
+        schema = _schema(context)
+        problems = known_documents(schema).of(context.query or "").problems
+        context.pre_execution_errors = list(problems) or _unfit(schema, context)
         yield
+
+
+def _schema(context: ExecutionContext) -> GraphQLSchema:
+    schema: GraphQLSchema = context.schema._schema  # noqa: SLF001 - Strawberry's own caches take it from there
+    return schema
 
 
 def _unfit(schema: GraphQLSchema, context: ExecutionContext) -> list[GraphQLError]:
@@ -94,6 +146,8 @@ def _unfit(schema: GraphQLSchema, context: ExecutionContext) -> list[GraphQLErro
     operation = get_operation_ast(document, context._provided_operation_name)  # noqa: SLF001 - else it is the first's
     if operation is None:
         return [GraphQLError("The document has several operations: say in `operationName` which one is meant.")]
+    if not operation.variable_definitions:
+        return []
     values = get_variable_values(
         schema,
         operation.variable_definitions or (),

@@ -20,7 +20,7 @@ from strawberry.types.execution import ExecutionContext
 from gql.errors import translated
 from gql.execution import CompiledExecutor
 from gql.observed import ObservedOperations
-from gql.operations import KnownDocuments, OperationScope
+from gql.operations import DocumentsOnce, OperationScope
 from gql.resolvers import changing, following, reading
 from gql.schema.events import (
     AccessChanged,
@@ -209,7 +209,7 @@ def build_schema() -> PostroomSchema:
         mutation=Mutation,
         subscription=Subscription,
         types=shown,
-        extensions=[ObservedOperations, OperationScope, KnownDocuments],
+        extensions=[ObservedOperations, OperationScope, DocumentsOnce],
         execution_context_class=CompiledExecutor,
         config=StrawberryConfig(disable_field_suggestions=True, scalar_map=SCALARS),
     )
