@@ -131,10 +131,13 @@ async def _readers(addresses: ServerAddresses, offices: Sequence[Office]) -> lis
 
 @asynccontextmanager
 async def _server(
-    arguments: Callable[[int], Sequence[str]], environment: Mapping[str, str], requests: Mapping[str, list[bytes]]
+    arguments: Callable[[int], Sequence[str]],
+    environment: Mapping[str, str],
+    requests: Mapping[str, list[bytes]],
+    log: Path,
 ) -> AsyncIterator[Server]:
     """A running server; `arguments` get the number of its listening socket."""
-    with closing(listen(HOST, 0)) as listener:
+    with closing(listen(HOST, 0)) as listener, log.open("wb") as written:
         port = listener.getsockname()[1]
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -142,6 +145,8 @@ async def _server(
             *arguments(listener.fileno()),
             env={**os.environ, **environment},
             pass_fds=[listener.fileno()],
+            stdout=written,
+            stderr=written,
         )
     try:
         await _answers(port)
@@ -179,6 +184,7 @@ async def _started(
             "inbox": [_post(token, INBOX, {}) for token, _ in readers],
             "conversation": [_post(token, CONVERSATION, {"id": thread_id}) for token, thread_id in readers],
         },
+        folder / "api.log",
     )
     floor = _server(
         lambda listener: ["bench.inbox_floor", str(listener)],
@@ -187,6 +193,7 @@ async def _started(
             "inbox": [_get(token, "/inbox") for token, _ in readers],
             "conversation": [_get(token, f"/threads/{thread_id}") for token, thread_id in readers],
         },
+        folder / "floor.log",
     )
     return await stack.enter_async_context(ours), await stack.enter_async_context(floor)
 
