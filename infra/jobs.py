@@ -353,7 +353,7 @@ def _timed(name: str) -> Iterator[None]:
         outcome = "cancelled"
         raise
     finally:
-        JOB_SECONDS.labels(job=name, outcome=outcome).observe(clock.monotonic() - started)
+        JOB_SECONDS.labels(name=name, outcome=outcome).observe(clock.monotonic() - started)
 
 
 async def _keep_time(redis: ArqRedis, bus: Bus, cron: Sequence[Periodic]) -> None:

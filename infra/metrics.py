@@ -39,20 +39,20 @@ ANY: Iterable[str] = ()
 """Values of a label that come as they are used, where code elsewhere holds the list of them."""
 
 
-def begin_with(metric: Counter | Histogram, **labels: Iterable[str]) -> None:
+def begin_with(metric: Counter | Histogram, /, **labels: Iterable[str]) -> None:
     """Has the series be there at zero, so that a first time is seen as a rise."""
     for values in product(*labels.values()):
         metric.labels(**dict(zip(labels, values, strict=True)))
 
 
-def _counter(name: str, meaning: str, **labels: Iterable[str]) -> Counter:
+def _counter(name: str, meaning: str, /, **labels: Iterable[str]) -> Counter:
     counter = Counter(f"postroom_{name}", meaning, tuple(labels), registry=REGISTRY)
     if labels:
         begin_with(counter, **labels)
     return counter
 
 
-def _histogram(name: str, meaning: str, buckets: tuple[float, ...], **labels: Iterable[str]) -> Histogram:
+def _histogram(name: str, meaning: str, buckets: tuple[float, ...], /, **labels: Iterable[str]) -> Histogram:
     histogram = Histogram(f"postroom_{name}", meaning, tuple(labels), buckets=buckets, registry=REGISTRY)
     if labels:
         begin_with(histogram, **labels)
@@ -123,7 +123,7 @@ MAIL_NOTICES = _counter(
 # --- Work
 
 JOB_SECONDS = _histogram(
-    "job_seconds", "How long one attempt of a job took.", _LONG, job=ANY, outcome=("ok", "failed", "cancelled")
+    "job_seconds", "How long one attempt of a job took.", _LONG, name=ANY, outcome=("ok", "failed", "cancelled")
 )
 
 # --- Health

@@ -101,7 +101,7 @@ async def test_a_postroom_at_work_shows_what_it_does_and_nothing_of_whom(
     assert worker.value("postroom_messages_recorded_total", origin="LIVE") == 1
     assert (worker.value("postroom_messages_scanned_total", found_by="history") or 0) >= 3
     assert (worker.value("postroom_sync_seconds_count", outcome="ok") or 0) >= 1
-    assert (worker.value("postroom_job_seconds_count", job="sync_mailbox", outcome="ok") or 0) >= 1
+    assert (worker.value("postroom_job_seconds_count", name="sync_mailbox", outcome="ok") or 0) >= 1
     assert worker.value("postroom_events_written_total", kind="MessageAdded") == 4
     assert (worker.value("postroom_logins_total", outcome="ok") or 0) >= 1
     assert worker.value("postroom_mailboxes_behind") == 0
