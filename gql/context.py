@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from domain.errors import AppError, NotAuthenticated
 from domain.search_query import SearchQuery
 from services import conversations, directory, inbox, mailbox_views
 from services.deps import Deps
-from services.paging import Page, Slice
+from services.paging import Page, Row, Slice
 from services.reading import Reader, reading
 from services.search import Match, matches_of
 from services.stream import EventStream
@@ -113,35 +114,87 @@ Info = StrawberryInfo[Operation, None]
 """What resolvers are told of the operation that they run in."""
 
 
+def _loader(
+    loaders: "Loaders", load: Callable[[Reader, Sequence[Key]], Awaitable[Mapping[Key, Found]]]
+) -> DataLoader[Key, Found | None]:
+    """A loader of what is found under a key; None where nothing is."""
+
+    async def load_all(keys: list[Key]) -> list[Found | None]:
+        found = await load(await loaders._operation.reader(), keys)  # noqa: SLF001 - it is a part of theirs
+        return [found.get(key) for key in keys]
+
+    return DataLoader(load_all)
+
+
+def _by_key(
+    load: Callable[[Reader, Sequence[Key]], Awaitable[Mapping[Key, Found]]],
+) -> cached_property[DataLoader[Key, Found | None]]:
+    """A loader that is made when it is asked for: an operation asks for two or three of them."""
+
+    def make(loaders: "Loaders") -> DataLoader[Key, Found | None]:
+        return _loader(loaders, load)
+
+    return cached_property(make)
+
+
+def _members(
+    load: Callable[[Reader, Sequence[UUID]], Awaitable[set[UUID]]],
+) -> cached_property[DataLoader[UUID, bool]]:
+    """A loader of whether something is so."""
+
+    def make(loaders: "Loaders") -> DataLoader[UUID, bool]:
+        async def load_all(keys: list[UUID]) -> list[bool]:
+            found = await load(await loaders._operation.reader(), keys)  # noqa: SLF001 - as above
+            return [key in found for key in keys]
+
+        return DataLoader(load_all)
+
+    return cached_property(make)
+
+
 class Loaders:
     """Reads of single things, put together: each loader sends one statement for all that is asked for at once."""
 
+    threads = _by_key(inbox.threads_by_id)
+    messages = _by_key(conversations.messages_by_id)
+    html = _by_key(conversations.html_of)
+    attachments = _by_key(conversations.attachments_by_id)
+    attachments_of = _by_key(conversations.attachments_of)
+    readers_of = _by_key(conversations.readers_of)
+    organisations = _by_key(directory.organisations_by_id)
+    users = _by_key(directory.users_by_id)
+    jobs = _by_key(directory.jobs_by_id)
+    hiring_teams = _by_key(directory.hiring_teams)
+    candidates = _by_key(directory.candidates_by_id)
+    candidates_by_address = _by_key(directory.candidates_by_address)
+    emails_of = _by_key(directory.emails_of)
+    applications_of = _by_key(directory.applications_of)
+    unread_counts = _by_key(inbox.unread_thread_counts)
+    mailboxes = _by_key(mailbox_views.mailboxes_by_id)
+    viewers_of = _by_key(mailbox_views.viewers_of)
+    counts_of = _by_key(mailbox_views.counts_of)
+    searches_of = _by_key(mailbox_views.searches_of)
+    quarantine_of = _by_key(mailbox_views.quarantine_of)
+    archived = _members(directory.archived_candidates)
+    settable = _members(conversations.settable_threads)
+
     def __init__(self, operation: Operation) -> None:
         self._operation = operation
-        self.threads = self._by_key(inbox.threads_by_id)
-        self.messages = self._by_key(conversations.messages_by_id)
-        self.html = self._by_key(conversations.html_of)
-        self.attachments = self._by_key(conversations.attachments_by_id)
-        self.attachments_of = self._by_key(conversations.attachments_of)
-        self.readers_of = self._by_key(conversations.readers_of)
-        self.organisations = self._by_key(directory.organisations_by_id)
-        self.users = self._by_key(directory.users_by_id)
-        self.jobs = self._by_key(directory.jobs_by_id)
-        self.hiring_teams = self._by_key(directory.hiring_teams)
-        self.candidates = self._by_key(directory.candidates_by_id)
-        self.candidates_by_address = self._by_key(directory.candidates_by_address)
-        self.emails_of = self._by_key(directory.emails_of)
-        self.applications_of = self._by_key(directory.applications_of)
-        self.unread_counts = self._by_key(inbox.unread_thread_counts)
-        self.mailboxes = self._by_key(mailbox_views.mailboxes_by_id)
-        self.viewers_of = self._by_key(mailbox_views.viewers_of)
-        self.counts_of = self._by_key(mailbox_views.counts_of)
-        self.searches_of = self._by_key(mailbox_views.searches_of)
-        self.quarantine_of = self._by_key(mailbox_views.quarantine_of)
-        self.archived = self._members(directory.archived_candidates)
-        self.settable = self._members(conversations.settable_threads)
         self._pages: dict[Any, DataLoader[UUID, Slice]] = {}
         self._matches: dict[SearchQuery, DataLoader[UUID, list[Match] | None]] = {}
+
+    async def attachments_of_all(self, message_ids: Sequence[UUID]) -> Mapping[UUID, list[Row]]:
+        """The files within each of these messages, read together with those of other pages."""
+        return await self._attachments_of_pages.load(tuple(message_ids))
+
+    @cached_property
+    def _attachments_of_pages(self) -> DataLoader[tuple[UUID, ...], Mapping[UUID, list[Row]]]:
+        async def load_all(pages: list[tuple[UUID, ...]]) -> list[Mapping[UUID, list[Row]]]:
+            message_ids = [message_id for page in pages for message_id in page]
+            found = await conversations.attachments_of(await self._operation.reader(), message_ids)
+            return [found] * len(pages)
+
+        return DataLoader(load_all)
 
     async def message_page(self, thread_id: UUID, page: Page) -> Slice:
         """A page of a thread's messages, read together with the same page of the other threads."""
@@ -166,7 +219,7 @@ class Loaders:
             return await matches_of(reader, query, keys)
 
         if query not in self._matches:
-            self._matches[query] = self._by_key(load)
+            self._matches[query] = _loader(self, load)
         return await self._matches[query].load(thread_id) or []
 
     def _paged(
@@ -180,23 +233,3 @@ class Loaders:
 
             self._pages[asked] = DataLoader(load_all)
         return self._pages[asked]
-
-    def _by_key(
-        self, load: Callable[[Reader, Sequence[Key]], Awaitable[Mapping[Key, Found]]]
-    ) -> DataLoader[Key, Found | None]:
-        """A loader of what is found under a key; None where nothing is."""
-
-        async def load_all(keys: list[Key]) -> list[Found | None]:
-            found = await load(await self._operation.reader(), keys)
-            return [found.get(key) for key in keys]
-
-        return DataLoader(load_all)
-
-    def _members(self, load: Callable[[Reader, Sequence[UUID]], Awaitable[set[UUID]]]) -> DataLoader[UUID, bool]:
-        """A loader of whether something is so."""
-
-        async def load_all(keys: list[UUID]) -> list[bool]:
-            found = await load(await self._operation.reader(), keys)
-            return [key in found for key in keys]
-
-        return DataLoader(load_all)

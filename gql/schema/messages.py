@@ -219,9 +219,10 @@ async def load_message(info: Info, message_id: UUID) -> Message | None:
 
 async def read_attachments(info: Info, messages: Sequence[Message]) -> None:
     """Puts their files into these messages, which saves each from asking for its own."""
-    found = await info.context.loaders.attachments_of.load_many([message.key for message in messages])
-    for message, rows in zip(messages, found, strict=True):
-        message.files = [Attachment.of(row) for row in rows or ()]
+    keys = [message.key for message in messages]
+    found = await info.context.loaders.attachments_of_all(keys)
+    for key, message in zip(keys, messages, strict=True):
+        message.files = [Attachment.of(row) for row in found.get(key, ())]
 
 
 async def load_attachment(info: Info, attachment_id: UUID) -> Attachment | None:
