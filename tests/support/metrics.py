@@ -13,7 +13,7 @@ class Scrape:
     def __init__(self, text: str) -> None:
         self.families: list[Metric] = list(text_string_to_metric_families(text))
 
-    def value(self, name: str, **labels: str) -> float | None:
+    def value(self, name: str, /, **labels: str) -> float | None:
         """Of one series; None where it is not there."""
         found = (s.value for f in self.families for s in f.samples if s.name == name and s.labels == labels)
         return next(found, None)
