@@ -14,6 +14,7 @@ import httpx
 from redis.exceptions import RedisError
 
 from domain import clock
+from infra import tracing
 from infra.blobs import BlobError, open_blobs
 from infra.db import Statements
 from infra.db.version import missing_migrations
@@ -133,6 +134,22 @@ def _of_settings(settings: Settings) -> Iterator[Finding]:
         )
     else:
         yield Finding("public URL", State.OK, url)
+    yield _of_metrics(settings)
+    if tracing.is_wanted():
+        problem = tracing.obstacle()
+        remedy = "" if problem is None else "See docs/operations.md, or take the OTEL_… variables away."
+        state = State.OK if problem is None else State.NOTE
+        yield Finding("traces", state, "sent" if problem is None else f"not sent: {problem}", remedy)
+
+
+def _of_metrics(settings: Settings) -> Finding:
+    port, host = settings.postroom_metrics_port, settings.postroom_metrics_host
+    if port is None:
+        return Finding("metrics", State.NOTE, "nobody is answered", "Set POSTROOM_METRICS_PORT for Prometheus.")
+    where = f"at {host}, port {port}; with `postroom up` also the next two"
+    if host in LOOPBACK:
+        return Finding("metrics", State.OK, where)
+    return Finding("metrics", State.NOTE, where, "Keep this address to networks of your own: it asks for no password.")
 
 
 async def _of_servers(environment: Environment) -> list[Finding]:

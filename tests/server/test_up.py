@@ -114,6 +114,17 @@ async def test_a_taken_port_is_told(installation: Installation) -> None:
     assert "Traceback" not in said
 
 
+async def test_a_taken_port_for_metrics_is_told_by_the_settings_that_it_is_from(installation: Installation) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        status, said = await installation.run("up", POSTROOM_METRICS_PORT=str(port))
+    assert status == 2
+    assert f"Port {port} on 127.0.0.1 is taken by another program. Stop it, or set POSTROOM_METRICS_PORT" in said
+    assert "Traceback" not in said
+
+
 async def test_every_wrong_setting_is_listed(installation: Installation) -> None:
     wrong = {"POSTROOM_PORT": "0", "DATABASE_URL": "mysql://x", "POSTROOM_POLL_INTERVAL_S": "never"}
     for command in ("up", "api", "worker", "watch", "migrate"):
