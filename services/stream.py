@@ -11,6 +11,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
+from contextvars import Context
 from dataclasses import dataclass
 from typing import TypeAlias
 from uuid import UUID
@@ -148,7 +149,8 @@ class EventStream:
                     raise RuntimeError("the event stream is not running")
                 hub = _Channel(self._deps, organisation_id)
                 await hub.find_position()
-                hub.task = self._tasks.create_task(hub.run())
+                # In a context of its own: it outlives the operation that it is begun for.
+                hub.task = self._tasks.create_task(hub.run(), context=Context())
                 self._channels[organisation_id] = hub
             return hub, hub.join(listener)
 

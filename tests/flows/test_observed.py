@@ -2,8 +2,10 @@
 
 import re
 import socket
+from importlib.metadata import version
 from pathlib import Path
 
+import httpx
 import pytest
 
 from demo.mailserver import MailSandbox
@@ -118,6 +120,41 @@ async def test_a_postroom_at_work_shows_what_it_does_and_nothing_of_whom(
         assert (scrape.value("postroom_statement_seconds_count") or 0) > 0
         assert_of_nobody(scrape, role)
     assert OPERATION not in said
+
+
+async def test_a_role_that_runs_apart_answers_on_exactly_its_port(deps: Deps, tmp_path: Path) -> None:
+    installation, port = Installation.fresh(tmp_path / "own"), three_ports()
+    named = worker_environment(deps) | {"POSTROOM_METRICS_PORT": str(port)}
+    process = await installation.start("worker", **named)
+
+    async def sees_all() -> bool:
+        return await shows(port, "postroom_mailboxes_behind", 0)
+
+    await until(sees_all, process)
+    scrape = await scraped(port)
+    assert scrape.value("postroom_build_info", role="worker", version=version("postroom")) == 1
+    status, _ = await stopped(process)
+    assert status == 0
+
+
+async def test_a_process_that_waits_for_its_database_says_so(deps: Deps, tmp_path: Path) -> None:
+    installation, port = Installation.fresh(tmp_path / "own"), three_ports()
+    nowhere = {"DATABASE_URL": f"postgresql://postgres@/postroom?host={tmp_path}", "POSTROOM_METRICS_PORT": str(port)}
+    process = await installation.start("api", **(worker_environment(deps) | nowhere))
+
+    async def is_without_database() -> bool:
+        return await shows(port, "postroom_database_up", 0)
+
+    await until(is_without_database, process)
+    process.kill()
+    await process.communicate()
+
+
+async def shows(port: int, name: str, value: float) -> bool:
+    try:
+        return (await scraped(port)).value(name) == value
+    except httpx.TransportError:
+        return False
 
 
 def assert_of_nobody(scrape: Scrape, role: str) -> None:
