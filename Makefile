@@ -1,7 +1,7 @@
 # Postroom's commands. Each does its own set-up, in .venv, and again only when pyproject.toml or the lock has changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test schema demo up bench-inbox bench-live bench-import lock
+.PHONY: help install check test schema demo up bench-inbox bench-live bench-fanout bench-import lock
 
 PYTHON_IN_VENV := .venv/bin/python
 INSTALLED := .venv/.installed
@@ -44,6 +44,9 @@ bench-live: $(INSTALLED)  ## From a mail server's notice to a WebSocket client: 
 	@scripts/ensure_mail_server.sh
 	$(PYTHON_IN_VENV) -m bench.live
 	$(PYTHON_IN_VENV) -m bench.live_import
+
+bench-fanout: $(INSTALLED)  ## How soon does an event reach 1,000 or 10,000 clients? SCALE=small|full
+	$(PYTHON_IN_VENV) -m bench.fanout
 
 bench-import: $(INSTALLED)  ## How fast does a mailbox come in, beside a bare socket? SCALE=small|full
 	@scripts/ensure_mail_server.sh

@@ -34,6 +34,21 @@ def use_of(process_id: int) -> Use:
     return Use(0.0, 0.0)
 
 
+def resident_kb(process_id: int) -> int:
+    """The memory that it holds now."""
+    status = Path(f"/proc/{process_id}/status").read_text(encoding="ascii", errors="replace")
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
+
+
+def role_below(process_id: int, role: str) -> int:
+    """The process below this one that plays a role of Postroom."""
+    for each in _below(process_id):
+        command = Path(f"/proc/{each}/cmdline").read_bytes().split(b"\0")
+        if b"-m" in command and command[command.index(b"-m") + 2 :][:1] == [role.encode()]:
+            return each
+    raise LookupError(f"no process plays the role {role}")
+
+
 def use_below(process_id: int) -> Use:
     """Of all that live below this process, itself left out."""
     uses = [use_of(each) for each in _below(process_id)]

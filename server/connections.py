@@ -5,8 +5,12 @@ Each request's scope carries its connection; under another server it has none, a
 """
 
 import asyncio
+import os
+import socket
+import struct
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from typing import Any, Protocol, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -38,6 +42,15 @@ def text_frame(*pieces: bytes) -> bytes:
     else:
         head = b"\x81\x7f" + length.to_bytes(8, "big")
     return b"".join((head, *pieces))
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """Ends a connection at once, here and in the kernel, which else keeps offering what is unread for minutes."""
+    shared = transport.get_extra_info("socket")
+    if shared is not None and not transport.is_closing():
+        with suppress(OSError), socket.socket(fileno=os.dup(shared.fileno())) as same:
+            same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
 
 
 class SocketConnection(Protocol):
@@ -107,7 +120,7 @@ class LiveSocketProtocol(WebSocketsSansIOProtocol):
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
         # A close in good form would wait behind all that is unread, for ever.
-        self.close_timer = self.loop.call_later(PARTING_S, self.transport.abort)
+        self.close_timer = self.loop.call_later(PARTING_S, reset, self.transport)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -122,11 +135,11 @@ class LiveSocketProtocol(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
 
     def keepalive_timeout(self) -> None:
-        self.transport.abort()
+        reset(self.transport)
 
     def _not_read(self) -> None:
         if self.close_sent:
-            self.transport.abort()
+            reset(self.transport)
         else:
             SLOW_READERS.labels(where="socket").inc()
             self.cut_off(TRY_AGAIN_LATER, "Too much is unread; resume from your last cursor.")
@@ -162,7 +175,7 @@ class LiveHTTPProtocol(HttpToolsProtocol):
 
     def _not_read(self) -> None:
         SLOW_READERS.labels(where="socket").inc()
-        self.transport.abort()
+        reset(self.transport)
 
 
 class QueuedSocket:

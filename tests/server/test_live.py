@@ -13,13 +13,12 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-from websockets.exceptions import ConnectionClosed
 
 from domain import clock
 from domain.events import EventKind, NewEvent
 from infra.metrics import SLOW_READERS
 from server import connections, seats
-from server.connections import LiveSocketProtocol, text_frame
+from server.connections import LiveHTTPProtocol, LiveSocketProtocol, text_frame
 from services.deps import Deps
 from services.unit_of_work import unit_of_work
 from tests.server.conftest import RITA, Scene
@@ -126,10 +125,8 @@ async def test_who_does_not_read_is_cut_off_and_told_to_resume_while_others_go_o
                 for _ in range(200):
                     await hear(quick)
                 heard += 200
-            with pytest.raises(ConnectionClosed):
-                while True:  # a connection that was cut shows when something is said on it
-                    await say(deaf, type="ping")
-                    await asyncio.sleep(0.05)
+            while deaf.transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == 1:
+                await asyncio.sleep(0.05)  # the kernel has it as established
         await announce(scene)
         assert (await hear(quick))["type"] == "next"
 
@@ -183,7 +180,7 @@ def test_what_is_relied_on_of_uvicorn_is_there() -> None:
         assert f"self.{name}" in source, name
     for method in ("run_asgi", "pause_writing", "resume_writing", "connection_lost", "keepalive_timeout", "shutdown"):
         assert callable(getattr(made, method)), method
-    assert callable(getattr(connections.HttpToolsProtocol, "on_message_begin", None))
+    assert callable(getattr(LiveHTTPProtocol.__mro__[1], "on_message_begin", None))
 
 
 async def test_frames_go_straight_to_the_transport(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -351,7 +348,7 @@ def _node_packages() -> Path | None:
     if (CLIENTS / "node_modules" / ".package-lock.json").exists():
         return CLIENTS
     command = ["npm", "ci", "--no-audit", "--no-fund", "--silent"]
-    found = subprocess.run(command, cwd=CLIENTS, timeout=120, check=False)
+    found = subprocess.run(command, cwd=CLIENTS, timeout=120, check=False)  # noqa: S603 - all of it is written here
     return CLIENTS if found.returncode == 0 else None
 
 
