@@ -1,11 +1,14 @@
 """What is written down of each operation: how many, how they ended, how long they took, and which of them were slow."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
 import structlog
 from graphql import OperationDefinitionNode, get_operation_ast
+from strawberry.exceptions import MissingQueryError
 from strawberry.extensions import SchemaExtension
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 
 from domain import clock
 from infra.db.tally import Tally, begin_tally
@@ -18,6 +21,8 @@ log = structlog.get_logger()
 UNNAMED = "unnamed"
 UNKNOWN = "unknown"
 SUBSCRIPTION = "subscription"
+NOT_BEGUN = (MissingQueryError, CannotGetOperationTypeError, InvalidOperationTypeError)
+"""What Strawberry raises where there is nothing to execute."""
 
 
 class ObservedOperations(SchemaExtension):
@@ -27,16 +32,21 @@ class ObservedOperations(SchemaExtension):
         started, tally, span = clock.monotonic(), begin_tally(), begin_span("operation")
         if current_request() is None:  # on a WebSocket; over HTTP it has one already
             begin_request()
-        outcome = "refused"  # what is not even begun raises
+        outcome = "failed"
         try:
             yield
             outcome = self._outcome()
-        except GeneratorExit:  # a subscription that its client has ended
-            outcome = "ok"
+        except NOT_BEGUN:
+            outcome = "refused"
+            raise
+        except (asyncio.CancelledError, GeneratorExit):
+            outcome = "cancelled"
             raise
         finally:
             operation = self._operation()
             kind = UNKNOWN if operation is None else operation.operation.value
+            if kind == SUBSCRIPTION and outcome == "cancelled":
+                outcome = "ok"  # there is no other end to it
             took_s = clock.monotonic() - started
             OPERATIONS.labels(kind=kind, outcome=outcome).inc()
             if kind != SUBSCRIPTION:

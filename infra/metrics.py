@@ -70,9 +70,9 @@ KINDS = ("query", "mutation", "subscription", "unknown")
 
 OPERATIONS = _counter(
     "operations",
-    "GraphQL operations that have ended: ok, refused (the client can mend it) or failed (we must).",
+    "GraphQL operations that have ended: ok, refused (the client can mend it), failed (we must) or cancelled.",
     kind=KINDS,
-    outcome=("ok", "refused", "failed"),
+    outcome=("ok", "refused", "failed", "cancelled"),
 )
 OPERATION_SECONDS = _histogram(
     "operation_seconds", "How long queries and mutations took to execute.", _FAST, kind=("query", "mutation", "unknown")
