@@ -47,8 +47,9 @@ _CANDIDATE = "mutation ($input: UpsertCandidateInput!) { upsertCandidate(input: 
 _SHOWN = "candidate { id externalId name emails { address addedAt isInternal } syncState }"
 EVENTS = f"subscription {{ events {{ cursor at __typename ... on CandidateChanged {{ {_SHOWN} }} }} }}"
 PEERS_EVENTS = f"subscription ($some: Boolean) {{ events(some: $some) {{ cursor at __typename {_SHOWN} }} }}"
-_MANY = " ".join(f"n{number}: name" for number in range(49))
-LONG_EVENTS = f"subscription {{ events {{ cursor ... on CandidateChanged {{ candidate {{ {_MANY} }} }} }} }}"
+_MANY = " ".join(f"n{number}: {_SHOWN}" for number in range(49))
+LONG_EVENTS = f"subscription {{ events {{ cursor ... on CandidateChanged {{ {_MANY} }} }} }}"
+"""Each some 20 KB."""
 
 Publish = Callable[[str], Awaitable[None]]
 

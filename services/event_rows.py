@@ -65,11 +65,6 @@ class ReadEvent:
     who_see: frozenset[UUID] | None = None
     otherwise: StreamEvent | None = None
 
-    @property
-    def is_the_same_for_all(self) -> bool:
-        """Whether to be of the audience is all that matters."""
-        return not self.except_for and self.who_see is None
-
     def told_to(self, principals: frozenset[UUID]) -> StreamEvent | None:
         """The event as a viewer with these principals is told of it; None where it is none of theirs."""
         if principals.isdisjoint(self.audience) or not principals.isdisjoint(self.except_for):

@@ -9,7 +9,7 @@ where the live stream begins, so there is neither gap nor double.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from contextvars import Context
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ BACKLOG = 1_000
 POLL_S = 5.0
 """A wake-up that was lost costs at most this."""
 CHECKPOINT_S = 3600.0
-BREATH = 200
+BREATH = 500
 """Followers that are told in a row before anything else in the process may run."""
 
 TURNS = 4
@@ -78,7 +78,7 @@ class _Subscriber:
 
 
 _Listener: TypeAlias = _Subscriber | Follower
-_Plan: TypeAlias = list[tuple[StreamEvent, dict[Selection, list[Follower]]]]
+_Plan: TypeAlias = list[tuple[StreamEvent, Mapping[Selection, list[Follower]]]]
 
 
 class EventStream:
@@ -303,25 +303,43 @@ class _Channel:
 
     def _hand_out(self, reads: Sequence[ReadEvent]) -> _Plan:
         """Gives subscribers their events; which followers are to be shown which."""
-        audiences: dict[frozenset[UUID], set[_Listener]] = {}
+        known: dict[frozenset[UUID], set[_Listener]] = {}
         plan: _Plan = []
         for read in reads:
-            audience = audiences.get(read.audience)
-            if audience is None:
-                audience = set().union(*(self._by_principal.get(each, ()) for each in read.audience))
-                audiences[read.audience] = audience
-            followers: defaultdict[StreamEvent, defaultdict[Selection, list[Follower]]]
-            followers = defaultdict(lambda: defaultdict(list))
-            for listener in audience:
-                event = read.event if read.is_the_same_for_all else read.told_to(listener.viewer.principals)
-                if event is None:
-                    continue
-                if isinstance(listener, Follower):
-                    followers[event][listener.selection].append(listener)
-                elif listener in self.listeners and not listener.give(event):
-                    self.leave(listener)
-            plan.extend((event, dict(by_selection)) for event, by_selection in followers.items())
+            for event, listeners in self._told(read, known):
+                followers: defaultdict[Selection, list[Follower]] = defaultdict(list)
+                for listener in listeners:
+                    if isinstance(listener, Follower):
+                        followers[listener.selection].append(listener)
+                    elif listener in self.listeners and not listener.give(event):
+                        self.leave(listener)
+                plan.append((event, followers))
         return plan
+
+    def _told(
+        self, read: ReadEvent, known: dict[frozenset[UUID], set[_Listener]]
+    ) -> Iterator[tuple[StreamEvent, set[_Listener]]]:
+        """What is told to whom: as ReadEvent.told_to has it, for all at once.
+
+        Args:
+            known: who has one of these principals; each set of them is looked up once.
+        """
+
+        def having(principals: frozenset[UUID]) -> set[_Listener]:
+            if principals not in known:
+                known[principals] = set().union(*(self._by_principal.get(each, ()) for each in principals))
+            return known[principals]
+
+        told = having(read.audience)
+        if read.except_for:
+            told = told - having(read.except_for)
+        if read.who_see is None:
+            yield read.event, told
+            return
+        seeing = having(read.who_see)
+        yield read.event, told & seeing
+        if read.otherwise is not None:
+            yield read.otherwise, told - seeing
 
     async def _show(
         self, snapshot: Snapshot, event: StreamEvent, selection: Selection, followers: Sequence[Follower]
