@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from typing import Any, Protocol, cast
 
+from starlette.websockets import WebSocketDisconnect
+from strawberry.http.exceptions import WebSocketDisconnected
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
@@ -230,6 +232,10 @@ class QueuedSocket:
             if self._parting is not None:
                 async with asyncio.timeout(PARTING_S):
                     await self._close(*self._parting)
+        except (TimeoutError, OSError, RuntimeError, WebSocketDisconnect, WebSocketDisconnected):
+            # There is nobody any more, or nobody who reads.
+            self._parting = self._parting or (TRY_AGAIN_LATER, "")
+            self._waiting.clear()
         finally:
             self._has_room.set()
 

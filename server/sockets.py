@@ -176,8 +176,14 @@ class SocketHandler(BaseGraphQLTransportWSHandler[SocketRequest, None]):
 
     async def run_operation(self, operation: Operation[SocketRequest, None]) -> None:
         """Runs an operation; of a subscription that is shared only what comes before the live stream."""
-        if not await self._follows(operation):
-            await super().run_operation(operation)
+        try:
+            is_followed = await self._follows(operation)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client hears of it
+            await self.handle_task_exception(error)
+            await self._close_quietly(INTERNAL_ERROR, "Internal error")
+        else:
+            if not is_followed:
+                await super().run_operation(operation)
 
     async def cleanup_operation(self, operation_id: str) -> None:
         follower = self._followers.pop(operation_id, None)

@@ -17,9 +17,11 @@ from domain.events import EventKind, NewEvent, Origin
 from domain.ids import new_id
 from gql.schema.reach import EACH, REACH, Own
 from gql.schema.root import schema
-from gql.sharing import Shareable, SharedSelections
+from gql.sharing import Shareable, SharedSelection, SharedSelections
 from services.cursors import open_cursor, seal_cursor
-from services.sharing import Variety
+from services.event_rows import StreamEvent
+from services.reading import Reader
+from services.sharing import Shown, Variety
 from services.unit_of_work import unit_of_work
 from tests.support.api import API
 from tests.support.factories import NOON, Colleague, Firm
@@ -308,6 +310,52 @@ async def test_a_follower_resumes_from_any_cursor_without_gap_or_double_while_ev
     assert first == sorted(set(first))
     assert [listener.result() for listener in listeners] == [first] * 4
     assert len(first) == 120
+
+
+class Faltering:
+    """A selection that the database fails in the middle of the third event."""
+
+    varies_by = frozenset({Variety.GROUPS})
+
+    def __init__(self, shown: SharedSelection) -> None:
+        self._shown = shown
+        self.calls = 0
+
+    def wants(self, event: StreamEvent) -> bool:
+        return self._shown.wants(event)
+
+    async def show(self, reader: Reader, event: StreamEvent) -> Shown | None:
+        self.calls += 1
+        if self.calls == 6:
+            raise ConnectionResetError
+        return await self._shown.show(reader, event)
+
+
+async def test_where_the_database_fails_half_way_each_follower_still_gets_each_event_once(
+    api: API, firm: Firm, shared: SharedSelections
+) -> None:
+    ted, tess = await firm.colleague("Ted", "HIRING_TEAM"), await firm.colleague("Tess", "HIRING_TEAM")
+    await firm.job("Baker", ted)
+    found = shared.of("subscription { events { cursor kind: __typename } }", None, None)
+    assert found is not None
+    faltering = Faltering(found.selection)
+    async with AsyncExitStack() as stack:
+        pages = [
+            await joined(api, stack, await api.viewer(each, firm), None, Shareable(faltering, None))  # type: ignore[arg-type]  # one in all that matters
+            for each in (ted, tess)
+        ]
+        await announce(
+            firm,
+            *[NewEvent(EventKind.CANDIDATE_WITHDRAWN, candidate_id=new_id(), audience=(ted.id, tess.id))] * 5,
+            NewEvent(EventKind.ACCESS_CHANGED, audience=(ted.id, tess.id)),
+        )
+        for page in pages:
+            await page.told_all()
+    assert faltering.calls > 12
+    for page in pages:
+        cursors = [payload["data"]["events"]["cursor"] for payload in page.payloads]
+        assert len(cursors) == 6
+        assert cursors == sorted(set(cursors))
 
 
 async def test_a_follower_who_leaves_the_organisation_is_shown_out(
