@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import orjson
 import structlog
+from graphql import GraphQLError
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 from strawberry.asgi import ASGIWebSocketAdapter
 from strawberry.http.exceptions import WebSocketDisconnected
@@ -171,6 +172,11 @@ class SocketHandler(BaseGraphQLTransportWSHandler[SocketRequest, None]):
                 await self.context.renew_viewer()
             except NotAuthenticated:
                 await self.websocket.close(FORBIDDEN, _FORBIDDEN_REASON)
+                return
+            most = self.max_subscriptions_per_connection
+            if most is not None and len(self.operations) >= most and message["id"] not in self.operations:
+                full = GraphQLError(f"At most {most} operations at a time.", extensions={"code": "RATE_LIMITED"})
+                await self.send_message({"id": message["id"], "type": "error", "payload": [full.formatted]})
                 return
         await super().handle_subscribe(message)
 

@@ -19,6 +19,7 @@ from domain.events import EventKind, NewEvent
 from infra.metrics import SLOW_READERS
 from server import connections, seats
 from server.connections import LiveHTTPProtocol, LiveSocketProtocol, text_frame
+from server.graphql import MOST_OPERATIONS_PER_SOCKET
 from services.deps import Deps
 from services.unit_of_work import unit_of_work
 from tests.server.conftest import RITA, Scene
@@ -133,6 +134,18 @@ async def test_who_does_not_read_is_cut_off_and_told_to_resume_while_others_go_o
 
 def _slow_readers() -> float:
     return float(SLOW_READERS.labels(where="socket")._value.get())
+
+
+async def test_a_socket_has_so_many_operations_and_no_more(scene: Scene) -> None:
+    async with scene.site.session(scene.token) as session:
+        for number in range(MOST_OPERATIONS_PER_SOCKET + 1):
+            await say(session, type="subscribe", id=str(number), payload={"query": SHARED})
+        refused = await hear(session)
+        assert (refused["id"], refused["type"]) == (str(MOST_OPERATIONS_PER_SOCKET), "error")
+        assert refused["payload"][0]["extensions"]["code"] == "RATE_LIMITED"
+        await say(session, type="complete", id="0")
+        await say(session, type="subscribe", id="q", payload={"query": "{ viewer { email } }"})
+        assert (await hear(session))["payload"] == {"data": {"viewer": {"email": RITA}}}
 
 
 async def test_one_user_has_so_many_connections_and_no_more(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
