@@ -36,14 +36,13 @@ _SHORT, _MEDIUM = 126, 1 << 16
 
 def text_frame(*pieces: bytes) -> bytes:
     """An unmasked text frame of one message. Source: RFC 6455 §5.2, checked 2026-11-22."""
-    length = sum(map(len, pieces))
+    text = b"".join(pieces)
+    length = len(text)
+    if _SHORT <= length < _MEDIUM:
+        return b"\x81\x7e" + length.to_bytes(2, "big") + text
     if length < _SHORT:
-        head = bytes((_TEXT_FRAME, length))
-    elif length < _MEDIUM:
-        head = b"\x81\x7e" + length.to_bytes(2, "big")
-    else:
-        head = b"\x81\x7f" + length.to_bytes(8, "big")
-    return b"".join((head, *pieces))
+        return bytes((_TEXT_FRAME, length)) + text
+    return b"\x81\x7f" + length.to_bytes(8, "big") + text
 
 
 def reset(transport: asyncio.Transport) -> None:

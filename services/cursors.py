@@ -20,13 +20,13 @@ _PURPOSE = "event-cursor"
 class CursorSealer:
     """Makes one viewer's cursors, each for the price of one short hash."""
 
-    __slots__ = ("_key",)
+    __slots__ = ("_begun",)
 
     def __init__(self, vault: Vault, viewer: Viewer) -> None:
-        self._key = vault.mac(_holder(viewer), purpose=_PURPOSE)
+        self._begun = _begun(vault.mac(_holder(viewer), purpose=_PURPOSE))
 
     def seal(self, position: int) -> str:
-        return _sealed(self._key, position)
+        return _sealed(self._begun, position)
 
 
 def seal_cursor(vault: Vault, viewer: Viewer, position: int) -> str:
@@ -46,14 +46,19 @@ def open_cursor(vault: Vault, viewer: Viewer, cursor: str) -> int:
     if 0 <= position <= _LAST_POSITION:
         given = cursor.encode(errors="replace")
         keys = vault.macs(_holder(viewer), purpose=_PURPOSE)
-        if any(hmac.compare_digest(_sealed(key, position).encode(), given) for key in keys):
+        if any(hmac.compare_digest(_sealed(_begun(key), position).encode(), given) for key in keys):
             return position
     raise BadInput("This cursor is not one of yours; fetch the lists again and start without it.")
 
 
-def _sealed(key: bytes, position: int) -> str:
-    mark = blake2b(position.to_bytes(8, "big"), key=key, digest_size=_MARK_BYTES).hexdigest()
-    return f"{position:016x}.{mark}"
+def _begun(key: bytes) -> blake2b:
+    return blake2b(key=key, digest_size=_MARK_BYTES)
+
+
+def _sealed(begun: blake2b, position: int) -> str:
+    mark = begun.copy()
+    mark.update(position.to_bytes(8, "big"))
+    return f"{position:016x}.{mark.hexdigest()}"
 
 
 def _holder(viewer: Viewer) -> bytes:
