@@ -22,7 +22,7 @@ from infra.metrics import SLOW_READERS
 
 EXTENSION = "postroom.connection"
 
-LOOK_S = 4.0
+LOOK_S = 3.0
 """How long the other end may read nothing of what is waiting for it."""
 PARTING_S = 2.0
 """How long a client that is cut off has to read why."""
