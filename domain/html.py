@@ -71,6 +71,8 @@ def _set_aside(tag: re.Match[str]) -> str:
     No sign that could begin or end a tag stays within an attribute, so that the result means the same wherever it is
     put. Source: HTML Living Standard, "Serializing HTML fragments", as changed in May 2025.
     """
+    if not tag[3] and tag[2] != "pre":
+        return tag[0]
     written: list[str] = []
     for name, value in _CLEAN_ATTRIBUTE.findall(tag[3].replace("<", "&lt;").replace(">", "&gt;")):
         if name not in {"src", "background"}:

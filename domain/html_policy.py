@@ -72,13 +72,17 @@ _LINK = re.compile(r"(https?://|mailto:|tel:)", re.IGNORECASE)
 _LOADED = re.compile(r"(https?://|cid:)", re.IGNORECASE)
 _WITHIN_MESSAGE = re.compile(r"cid:", re.IGNORECASE)
 """All that a background may be: from the web it would load with a referrer, which only images can be told not to."""
+_LONG_TAG = re.compile(rf"<[^<>]{{{_ATTRIBUTES_PER_TAG}}}")
 _TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9]{0,20})([^<>]*)")
 
 
 def is_bearable(html: str) -> bool:
     """Whether an HTML parser takes linear time: nesting, attributes and formatting to be opened again are few."""
-    if html.count("<") > 2 * _TAGS or html.count("&") > _CHARACTER_REFERENCES:
+    signs = html.count("<")
+    if signs > 2 * _TAGS or html.count("&") > _CHARACTER_REFERENCES:
         return False
+    if signs <= _DEPTH and not _LONG_TAG.search(html):
+        return True  # so few cannot be too deep, nor have too much opened again
     depth = reopened = open_formatting = 0
     for count, match in enumerate(_TAG.finditer(html)):
         closes, name, attributes = match[1], match[2].lower(), match[3]

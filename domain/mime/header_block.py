@@ -17,6 +17,7 @@ _UNFOLDED_LINES = 40
 """So many lines a header may have that lost the white space before its continuations; long signatures have."""
 
 _HEADER_LINE = re.compile(rb"([!-9;-~]{1,200})[ \t]*:")
+_USUAL_FIELD = re.compile(rb"([!-9;-~]{1,200})[ \t]*:([^\n]*\n(?:[ \t][^\n]*\n)*)")
 _USUAL_HEADER = re.compile(
     rb"(?:from|to|subject|date|message-id|received|mime-version|content-type)[ \t]*:", re.IGNORECASE
 )
@@ -30,6 +31,11 @@ def read_headers(raw: bytes) -> Headers:
 
 def read_header_block(raw: bytes, start: int, end: int, defects: set[str]) -> tuple[Headers, int]:
     """The headers of the part between `start` and `end`, and where its body starts; what is wrong goes to `defects`."""
+    return _read_usual_block(raw, start, end) or _read_odd_block(raw, start, end, defects)
+
+
+def _read_odd_block(raw: bytes, start: int, end: int, defects: set[str]) -> tuple[Headers, int]:
+    """As `read_header_block`, line by line."""
     position, limit = start, min(end, start + _HEADER_BLOCK_BYTES)
     headers: list[tuple[str, bytes]] = []
     name, value_start = "", 0
@@ -61,6 +67,22 @@ def read_header_block(raw: bytes, start: int, end: int, defects: set[str]) -> tu
         defects.add("headers_too_long")
         body_start = _after_empty_line(raw, position, end)
     return tuple(headers), end if body_start is None else body_start
+
+
+def _read_usual_block(raw: bytes, start: int, end: int) -> tuple[Headers, int] | None:
+    """The block, where it is as the standard has it, without looking at each line; None where anything is odd."""
+    limit = min(end, start + _HEADER_BLOCK_BYTES)
+    headers: list[tuple[str, bytes]] = []
+    position = start
+    while match := _USUAL_FIELD.match(raw, position, limit):
+        headers.append((match[1].decode("ascii").lower(), match[2].strip(b" \t\r\n")))
+        position = match.end()
+    if len(headers) > _HEADERS_PER_PART:
+        return None
+    for gap in (b"\r\n", b"\n"):
+        if raw.startswith(gap, position, limit):
+            return tuple(headers), position + len(gap)
+    return None
 
 
 def _defects_of_line(*, is_first: bool, ends_headers: bool) -> tuple[str, ...]:

@@ -57,7 +57,7 @@ def read_in_reply_to(header: bytes | None, participants: frozenset[str]) -> tupl
 
 
 def _believable(found: list[str], participants: frozenset[str]) -> tuple[str, ...]:
-    ids = dict.fromkeys(_WHITE_SPACE.sub("", text) for text in found)
+    ids = dict.fromkeys("".join(text.split()) for text in found)
     believed = [text for text in ids if _looks_like_id(text) and canonical(text) not in participants]
     if len(believed) > _IDS:
         believed = believed[:1] + believed[1 - _IDS :]
