@@ -20,7 +20,7 @@ from gql.schema.root import build_schema
 from tests.support.answers import Answers, answered_by_context
 from tests.support.operations import SWITCHES, operations
 
-DOCUMENTS = 1_000
+DOCUMENTS = 200
 ANSWERS_EACH = 6
 ODDITIES = (0.0, 0.0, 0.01, 0.1)
 
