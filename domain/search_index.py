@@ -5,7 +5,6 @@ of the body, with its positions. Bcc is no part of it (R3.5). Before each word s
 the index holds the words of each organisation apart, and none pays for another's mail.
 """
 
-from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -19,6 +18,8 @@ MAX_PEOPLE = 100
 _PERSON_LENGTH = 400
 _MAX_POSITION = 16_000
 """Source: PostgreSQL 18 documentation, §8.11.1 (16383), checked 2026-11-22."""
+_PLACES = tuple(map(str, range(_MAX_POSITION)))
+"""Positions as they are written."""
 _MARK_LENGTH = 3
 _GAP = 10
 """Positions between one part and the next, which no phrase bridges."""
@@ -31,15 +32,14 @@ def search_vector(mark: str, *, subject: str, people: Mapping[str, Any], text: s
         mark: of the organisation, by `search_mark`.
         people: as in the message's row.
     """
-    positions: dict[str, list[int]] = defaultdict(list)
+    places: dict[str, str] = {}
     first = 1
     for part in (subject[:SUBJECT_LENGTH], *map(person_text, shown_people(people)), text[:BODY_LENGTH]):
-        place = first
-        for place, word in enumerate(words(part)[: max(0, _MAX_POSITION - first)], first):
-            positions[word].append(place)
-        first = place + _GAP
-    entries = (f"'{mark}{word}':{','.join(map(str, places))}" for word, places in positions.items())
-    return " ".join((f"'{mark}'", *entries))
+        found = words(part)[: max(0, _MAX_POSITION - first)]
+        for word, place in zip(found, _PLACES[first : first + len(found)], strict=True):
+            places[word] = f"{places[word]},{place}" if word in places else place
+        first += len(found) - bool(found) + _GAP
+    return " ".join([f"'{mark}'", *[f"'{mark}{word}':{at}" for word, at in places.items()]])
 
 
 def search_mark(organisation_id: UUID) -> str:

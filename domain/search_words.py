@@ -32,6 +32,7 @@ UNSPACED = (
 )
 """Letters of scripts that are written without spaces. Korean has them, and hangs its endings on the word."""
 
+_LONG_RUN = re.compile(rf"[A-Za-z0-9]{{{WORD_LENGTH + 1}}}")
 _ASCII_RUN = re.compile(r"[a-z0-9]+")
 _RUN = re.compile(f"[\\w{_MARKS}{DROPPED}]+")
 _PART = re.compile(f"([{UNSPACED}]+)|[^_{UNSPACED}]+")
@@ -60,7 +61,8 @@ class Sought(NamedTuple):
 def words(text: str) -> list[str]:
     """The words of any text; a word's place in the list is its position. Takes time linear in the text's length."""
     if text.isascii():
-        return [word[:WORD_LENGTH] for word in _ASCII_RUN.findall(text.lower())]
+        runs = _ASCII_RUN.findall(text.lower())
+        return [run[:WORD_LENGTH] for run in runs] if _LONG_RUN.search(text) else runs
     found: list[str] = []
     for run in _RUN.findall(text):
         found.extend(_known_run(run) if len(run) < WORD_LENGTH else _cut(run))
