@@ -12,8 +12,8 @@ from domain.errors import NotAuthenticated
 from domain.events import EventKind, NewEvent
 from domain.ids import new_id
 from services.deps import Deps
-from services.readers import refresh_readers
 from services.event_rows import STREAM_RESET, StreamEvent
+from services.readers import refresh_readers
 from services.sharing import StreamLagged
 from services.stream import EventStream
 from services.sync import run_mailbox
