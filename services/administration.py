@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Literal
 from uuid import UUID
 from weakref import WeakValueDictionary
 
@@ -37,6 +38,7 @@ SELECT id FROM mailbox WHERE organisation_id = $1 AND disconnected_at IS NULL OR
 _turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
 """Within a process calls wait here: each that waited in the database would keep a connection from everybody else."""
 
+_TABLES = {"job": "job", "user": "user_account"}
 _ALONE = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
 
 
@@ -88,6 +90,28 @@ def checked_external_id(text: str, *path: str) -> str:
     if text != text.strip():
         raise invalid("An id has no white space around it.", *path)
     return text
+
+
+async def named_ids(
+    work: UnitOfWork, kind: Literal["job", "user"], external_ids: Sequence[str], *path: str
+) -> frozenset[UUID]:
+    """Who or what these external ids stand for.
+
+    Raises:
+        UserMistake: one of them is no such id, or there are too many of them.
+    """
+    checked_length(external_ids, *path)
+    checked = [checked_external_id(text, *path, str(position)) for position, text in enumerate(external_ids)]
+    rows = await work.tx.fetch(
+        f"SELECT external_id, id FROM {_TABLES[kind]} WHERE organisation_id = $1 AND external_id = ANY($2)",
+        work.organisation_id,
+        checked,
+    )
+    found = {row["external_id"]: row["id"] for row in rows}
+    for position, external_id in enumerate(checked):
+        if external_id not in found:
+            raise invalid(f"There is no {kind} with this external id.", *path, str(position))
+    return frozenset(found.values())
 
 
 def checked_address(text: str, *path: str) -> WrittenAddress:

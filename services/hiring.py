@@ -15,8 +15,8 @@ from services.administration import (
     checked_address,
     checked_addresses,
     checked_external_id,
-    checked_length,
     checked_text,
+    named_ids,
 )
 from services.deps import Deps
 from services.guards import is_internal
@@ -89,7 +89,7 @@ async def upsert_candidate(
     wanted = None if emails is None else checked_addresses(emails, "input", "emails")
     async with administering(deps, viewer) as work:
         before = await _record(work, "c.external_id = $2", external_id)
-        job_ids = None if jobs is None else await _job_ids(work, jobs)
+        job_ids = None if jobs is None else await named_ids(work, "job", jobs, "input", "jobs")
         record = before or await _insert_candidate(work, external_id, name)
         lost = () if wanted is None else tuple(key for key in record.emails if key not in wanted)
         kept = {key: email for key, (_, email) in record.emails.items() if key not in lost} | (wanted or {})
@@ -187,21 +187,6 @@ async def _insert_candidate(work: UnitOfWork, external_id: str, name: str | None
         clock.now(),
     )
     return record
-
-
-async def _job_ids(work: UnitOfWork, external_ids: Sequence[str]) -> frozenset[UUID]:
-    checked_length(external_ids, "input", "jobs")
-    checked = [checked_external_id(text, "input", "jobs", str(i)) for i, text in enumerate(external_ids)]
-    rows = await work.tx.fetch(
-        "SELECT external_id, id FROM job WHERE organisation_id = $1 AND external_id = ANY($2)",
-        work.organisation_id,
-        checked,
-    )
-    found = {row["external_id"]: row["id"] for row in rows}
-    for position, external_id in enumerate(checked):
-        if external_id not in found:
-            raise invalid("There is no job with this external id.", "input", "jobs", str(position))
-    return frozenset(found.values())
 
 
 async def _is_open(work: UnitOfWork, job_ids: frozenset[UUID]) -> bool:

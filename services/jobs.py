@@ -8,7 +8,7 @@ from domain.access import Viewer
 from domain.errors import invalid, not_found
 from domain.events import EventKind, NewEvent
 from domain.ids import new_id, to_global
-from services.administration import administering, checked_external_id, checked_length, checked_text
+from services.administration import administering, checked_external_id, checked_text, named_ids
 from services.deps import Deps
 from services.search_requests import WantedAddress, search_mailboxes
 from services.unit_of_work import UnitOfWork
@@ -47,7 +47,7 @@ async def upsert_job(
     external_id = checked_external_id(external_id, "input", "externalId")
     title = None if title is None else checked_text(title, "input", "title", most=300)
     async with administering(deps, viewer) as work:
-        team = None if hiring_team is None else await _user_ids(work, hiring_team)
+        team = None if hiring_team is None else await named_ids(work, "user", hiring_team, "input", "hiringTeam")
         job_id: UUID | None = await work.tx.fetch_value(
             "SELECT id FROM job WHERE organisation_id = $1 AND external_id = $2", work.organisation_id, external_id
         )
@@ -104,21 +104,6 @@ async def reopen_job(deps: Deps, viewer: Viewer, *, job_id: UUID) -> UUID:
         await _set_status(work, viewer, job_id, "OPEN")
         _announce_states(work, dependent)
     return job_id
-
-
-async def _user_ids(work: UnitOfWork, external_ids: Sequence[str]) -> frozenset[UUID]:
-    checked_length(external_ids, "input", "hiringTeam")
-    checked = [checked_external_id(text, "input", "hiringTeam", str(i)) for i, text in enumerate(external_ids)]
-    rows = await work.tx.fetch(
-        "SELECT external_id, id FROM user_account WHERE organisation_id = $1 AND external_id = ANY($2)",
-        work.organisation_id,
-        checked,
-    )
-    found = {row["external_id"]: row["id"] for row in rows}
-    for position, external_id in enumerate(checked):
-        if external_id not in found:
-            raise invalid("There is no user with this external id.", "input", "hiringTeam", str(position))
-    return frozenset(found.values())
 
 
 async def _set_team(work: UnitOfWork, viewer: Viewer, job_id: UUID, team: frozenset[UUID]) -> None:
