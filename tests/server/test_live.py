@@ -30,7 +30,7 @@ SHARED = "subscription ($after: Cursor) { events(after: $after) { __typename cur
 """Worked out once for all."""
 OWN = SHARED.replace("cursor }", "cursor ... on MessageAdded { message { html } } }")
 """Worked out for each."""
-PATIENCE_S = 30
+PATIENCE_S = 50
 
 
 async def announce(scene: Scene, count: int = 1) -> None:
@@ -126,6 +126,7 @@ async def test_who_does_not_read_is_cut_off_and_told_to_resume_while_others_go_o
                 for _ in range(200):
                     await hear(quick)
                 heard += 200
+        async with asyncio.timeout(PATIENCE_S):
             while deaf.transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == 1:
                 await asyncio.sleep(0.05)  # the kernel has it as established
         await announce(scene)
