@@ -119,9 +119,9 @@ async def test_who_does_not_read_is_cut_off_and_told_to_resume_while_others_go_o
             quick, type="subscribe", id="a", payload={"query": SHARED, "variables": {"after": await present(scene)}}
         )
         deaf.transport.pause_reading()
-        heard = 0
+        heard, before = 0, _slow_readers()
         async with asyncio.timeout(PATIENCE_S):
-            while _slow_readers() == 0:
+            while _slow_readers() == before:
                 await announce(scene, 200)
                 for _ in range(200):
                     await hear(quick)
