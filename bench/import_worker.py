@@ -4,14 +4,13 @@ Started by `bench.imports`, which sends it its order, as a process of its own: s
 told. It makes an organisation with candidates, connects the mailbox, and prints one JSON object.
 """
 
+import asyncio
 import json
 import os
 import sys
 from contextlib import aclosing
 from typing import Any
 from uuid import UUID
-
-import uvloop
 
 from bench.import_mail import CANDIDATES
 from bench.process_use import use_below, use_of
@@ -128,4 +127,4 @@ async def main(order: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(uvloop.run(main(json.load(sys.stdin)))))
+    print(json.dumps(asyncio.run(main(json.load(sys.stdin)))))

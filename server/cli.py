@@ -128,26 +128,22 @@ def api(
 def worker(metrics_listener: Inherited = None, parent: Parent = None) -> None:
     """Run jobs: syncs, imports, upkeep."""
     environment = _role(parent)
-    import uvloop  # noqa: PLC0415 - the other commands do without these
-
-    from server.observed import observed  # noqa: PLC0415
+    from server.observed import observed  # noqa: PLC0415 - the other commands do without them
     from workers.worker import work  # noqa: PLC0415
 
     with _metrics_socket(environment.settings, metrics_listener) as seen_at:
-        uvloop.run(work(observed(environment.deps(), seen_at, role="worker"), environment.redis_url))
+        asyncio.run(work(observed(environment.deps(), seen_at, role="worker"), environment.redis_url))
 
 
 @app.command()
 def watch(metrics_listener: Inherited = None, parent: Parent = None) -> None:
     """Listen at the mail servers for new mail."""
     environment = _role(parent)
-    import uvloop  # noqa: PLC0415 - the other commands do without these
-
-    from server.observed import observed  # noqa: PLC0415
+    from server.observed import observed  # noqa: PLC0415 - the other commands do without them
     from workers.watch import watch as keep_watch  # noqa: PLC0415
 
     with _metrics_socket(environment.settings, metrics_listener) as seen_at:
-        uvloop.run(keep_watch(observed(environment.deps(), seen_at, role="watch")))
+        asyncio.run(keep_watch(observed(environment.deps(), seen_at, role="watch")))
 
 
 @app.command()
